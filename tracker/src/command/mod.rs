@@ -1,0 +1,10 @@
+//! The verbs: each command is one method on [`crate::Tracker`], called by every face that offers it.
+//!
+//! A command checks, decides, and writes in one transaction; it never renders. Requests and answers are plain
+//! types of [`crate::model`].
+
+pub mod buckets;
+pub mod files;
+pub mod objects;
+pub mod uploads;
+pub mod users;

@@ -1,0 +1,245 @@
+//! Objects: stored, found, listed, changed and deleted.
+
+use mogul_storage::{Fid, download::Download};
+
+use super::files::{Opened, Stored};
+use crate::{
+    Error, Tracker,
+    model::{
+        Attributes, Checksum, Class, DomainId, ETag, Key, ObjectVersion, Part, PartNumber, Tags, Timestamp,
+        UserId, WriteCondition,
+    },
+};
+
+/// Makes the bytes of a reserved fid the current object of a key.
+#[derive(Debug, Clone)]
+pub struct PutVersion {
+    /// The fid.
+    pub opened: Opened,
+    /// What was written.
+    pub stored: Stored,
+    /// The key.
+    pub key: Key,
+    /// Who stores it.
+    pub owner: UserId,
+    /// What is kept beside the bytes.
+    pub attributes: Attributes,
+    /// Its tags.
+    pub tags: Tags,
+    /// The checksum to show.
+    pub checksum: Option<Checksum>,
+    /// What must hold of the object it replaces.
+    pub condition: WriteCondition,
+}
+
+/// What came of a write.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// The entity tag.
+    pub etag: ETag,
+    /// When.
+    pub modified: Timestamp,
+    /// How many copies are on stable storage; fewer than the class wants if [`Written::degraded`].
+    pub copies: usize,
+    /// Whether copies are still missing and queued.
+    pub degraded: bool,
+}
+
+/// Lists current objects in byte order of their keys.
+#[derive(Debug, Clone, Default)]
+pub struct ListObjects {
+    /// Only keys that begin so; may be empty.
+    pub prefix: String,
+    /// Keys that have this after the prefix are rolled up into one common prefix; empty for none.
+    pub delimiter: String,
+    /// Where to go on.
+    pub from: ListFrom,
+    /// At most this many entries, 0 to 1,000.
+    pub limit: usize,
+}
+
+/// Where a listing goes on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ListFrom {
+    /// At the first key.
+    #[default]
+    Start,
+    /// Behind this text, which need not be a key (`start-after`, `marker`). If it lies in a rolled-up group, the group is
+    /// listed if keys of it follow, unless the text is the common prefix itself: then the group is skipped.
+    After(String),
+}
+
+/// One line of a listing.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// An object.
+    Object(Box<ListedObject>),
+    /// A common prefix: the prefix up to and including the delimiter.
+    Prefix(String),
+}
+
+/// An object as listings show it.
+#[derive(Debug, Clone)]
+pub struct ListedObject {
+    /// Its key.
+    pub key: Key,
+    /// Its entity tag.
+    pub etag: ETag,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was stored.
+    pub modified: Timestamp,
+    /// Its class.
+    pub class: crate::model::ClassId,
+    /// The checksum algorithm and type it shows, if any.
+    pub checksum: Option<(mogul_storage::HashType, crate::model::ChecksumType)>,
+    /// Who stored it.
+    pub owner: Option<UserId>,
+}
+
+/// Changes what is kept beside an object's bytes, or its class, without moving them: a copy onto itself.
+#[derive(Debug, Clone)]
+pub struct UpdateObject {
+    /// The domain.
+    pub domain: DomainId,
+    /// The key.
+    pub key: Key,
+    /// The fid that the caller saw: if it is no longer current, the answer is [`Error::PreconditionFailed`].
+    pub fid: Fid,
+    /// The new attributes, if they change.
+    pub attributes: Option<Attributes>,
+    /// The new tags, if they change.
+    pub tags: Option<Tags>,
+    /// The new class, if it changes; copies follow.
+    pub class: Option<Class>,
+    /// The condition on the object itself.
+    pub condition: WriteCondition,
+}
+
+/// What came of deleting one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// It is gone.
+    Deleted,
+    /// There was nothing.
+    WasAbsent,
+}
+
+/// Deletes one key.
+#[derive(Debug, Clone)]
+pub struct DeleteObject {
+    /// The key.
+    pub key: Key,
+    /// Its entity tag must match, if given.
+    pub if_match: Option<crate::model::ETagMatch>,
+    /// Its time in whole seconds must be this, if given (`DeleteObjects`).
+    pub if_modified: Option<Timestamp>,
+    /// Its size must be this, if given (`DeleteObjects`).
+    pub if_size: Option<u64>,
+}
+
+impl Tracker {
+    /// Makes a stored fid the current object of its key, in one transaction: conditions, the row of the file, its
+    /// replicas and attributes, the queue for missing copies, the end of the object it replaces.
+    ///
+    /// On any error but [`Error::Database`] the fid has been given up and its copies are queued for deletion.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`], [`Error::UnknownKey`] (`If-Match` without an object), [`Error::UnknownDomain`],
+    /// [`Error::TooFewCopies`], [`Error::Database`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future after the first poll does not stop the write.
+    pub async fn put_version(&self, request: PutVersion) -> Result<Written, Error> {
+        let _ = request;
+        todo!()
+    }
+
+    /// Finds the current object of a key.
+    ///
+    /// # Errors
+    /// [`Error::UnknownKey`], [`Error::Database`].
+    pub async fn object(&self, domain: DomainId, key: &Key) -> Result<ObjectVersion, Error> {
+        let _ = (domain, key);
+        todo!()
+    }
+
+    /// What to read, in order, for `length` bytes of an object from byte `first`: one download, or one per segment.
+    ///
+    /// # Errors
+    /// [`Error::NoReadableCopy`], [`Error::UnknownKey`] (deleted meanwhile), [`Error::Database`].
+    pub async fn readable(
+        &self,
+        object: &ObjectVersion,
+        first: u64,
+        length: u64,
+    ) -> Result<Vec<Download>, Error> {
+        let _ = (object, first, length);
+        todo!()
+    }
+
+    /// The parts an object was uploaded in, by number from `after` on, at most `limit`; empty for a plain PUT.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn object_parts(
+        &self,
+        object: &ObjectVersion,
+        after: Option<PartNumber>,
+        limit: usize,
+    ) -> Result<super::buckets::Page<Part>, Error> {
+        let _ = (object, after, limit);
+        todo!()
+    }
+
+    /// The `n`th part of an object (1 is the first, whatever its number was) and the byte at which it begins.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn object_part(&self, object: &ObjectVersion, n: u32) -> Result<Option<(u64, Part)>, Error> {
+        let _ = (object, n);
+        todo!()
+    }
+
+    /// Lists current objects. `MogileFS` clients' files are objects like all others.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn list_objects(
+        &self,
+        domain: DomainId,
+        request: ListObjects,
+    ) -> Result<super::buckets::Page<Entry>, Error> {
+        let _ = (domain, request);
+        todo!()
+    }
+
+    /// Changes attributes, tags or class of the current object.
+    ///
+    /// # Errors
+    /// [`Error::UnknownKey`], [`Error::PreconditionFailed`], [`Error::Database`].
+    pub async fn update_object(&self, request: UpdateObject) -> Result<Written, Error> {
+        let _ = request;
+        todo!()
+    }
+
+    /// Deletes keys, each with its own outcome, in the order given.
+    ///
+    /// # Errors
+    /// [`Error::Database`] if nothing could be done; otherwise each key has its own result:
+    /// [`Error::PreconditionFailed`], or [`Error::UnknownKey`] if there was a condition and no object.
+    pub async fn delete_objects(
+        &self,
+        domain: DomainId,
+        keys: Vec<DeleteObject>,
+    ) -> Result<Vec<Result<Deletion, Error>>, Error> {
+        let _ = (domain, keys);
+        todo!()
+    }
+
+    /// Tells that a copy could not be read as it is on record, so that it is repaired.
+    pub async fn report_bad_copy(&self, bad: mogul_storage::download::BadCopy) {
+        let _ = bad;
+        todo!()
+    }
+}

@@ -1,0 +1,124 @@
+//! What a command can answer instead of success, in the system's own words.
+//!
+//! Each face translates every variant in one file, by a `match` without `_`.
+
+use mogul_storage::DevId;
+
+use crate::model::{KeyError, PartNumber};
+
+/// Why a command did not do what was asked. The texts are for the log; clients read those of their face.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No domain (bucket) of that name.
+    #[error("no such domain")]
+    UnknownDomain,
+    /// The bucket exists and belongs to somebody else.
+    #[error("the domain belongs to another user")]
+    DomainTaken,
+    /// The bucket still has objects.
+    #[error("the domain still has files")]
+    DomainNotEmpty,
+    /// The name cannot be given to a new bucket or domain.
+    #[error("not a valid domain name")]
+    InvalidDomainName,
+    /// `domain.dmid` or `class.classid` has no number left.
+    #[error("no number is left for another {0}")]
+    Exhausted(&'static str),
+    /// No class of that name in the domain.
+    #[error("no such class")]
+    UnknownClass,
+    /// The text is not a key, or the database cannot hold it.
+    #[error("invalid key: {0}")]
+    InvalidKey(#[from] KeyError),
+    /// No current object under the key.
+    #[error("no such key")]
+    UnknownKey,
+    /// A condition of the request does not hold.
+    #[error("precondition failed: {0}")]
+    PreconditionFailed(&'static str),
+    /// The upload does not exist, or is of another bucket or key.
+    #[error("no such upload")]
+    UnknownUpload,
+    /// The listed part does not exist or has another ETag.
+    #[error("part {0:?} is unknown or differs")]
+    UnknownPart(PartNumber),
+    /// A part that is not the last is below the minimum.
+    #[error("part {number:?} has {size} bytes, less than {min}")]
+    PartTooSmall {
+        /// Its number.
+        number: PartNumber,
+        /// Its size in bytes.
+        size: u64,
+        /// The smallest size of a part that is not the last.
+        min: u64,
+    },
+    /// A part's checksum is missing or differs from the listed one.
+    #[error("the checksum of part {0:?} is missing or differs")]
+    PartChecksum(PartNumber),
+    /// The sizes or checksums given with the whole do not match the parts.
+    #[error("the {0} given does not match the parts")]
+    WholeMismatch(&'static str),
+    /// No device can take the file.
+    #[error("no device can take the file")]
+    NoDevices,
+    /// Fewer copies could be written than the class demands, and it refuses degraded writes.
+    #[error("{written} of {required} copies could be written")]
+    TooFewCopies {
+        /// Copies on stable storage.
+        written: usize,
+        /// Copies the class demands.
+        required: usize,
+    },
+    /// Every copy on record is missing or unreadable.
+    #[error("no copy can be read")]
+    NoReadableCopy,
+    /// The bytes are not as many as was said.
+    #[error("{actual} bytes came instead of {expected}")]
+    SizeMismatch {
+        /// What was said.
+        expected: u64,
+        /// What came.
+        actual: u64,
+    },
+    /// The bytes are not those of which the digest was given.
+    #[error("the digest does not match")]
+    DigestMismatch,
+    /// No such user.
+    #[error("no such user")]
+    UnknownUser,
+    /// A user of that name, or a key of that id, exists.
+    #[error("the {0} exists already")]
+    Exists(&'static str),
+    /// No such access key.
+    #[error("no such access key")]
+    UnknownAccessKey,
+    /// The user still owns buckets.
+    #[error("the user still owns buckets")]
+    UserOwnsBuckets,
+    /// A field has a value outside its range.
+    #[error("invalid {field}: {reason}")]
+    Invalid {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A queue is full, or the process is stopping: try again.
+    #[error("busy")]
+    Busy,
+    /// A device failed in a way that the command cannot work around.
+    #[error("device {device} failed")]
+    Device {
+        /// The device.
+        device: DevId,
+        /// How.
+        #[source]
+        source: mogul_storage::NodeError,
+    },
+    /// The database cannot be reached or refuses to work.
+    #[error("the database failed")]
+    Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A bug, or a database that does not hold what it must.
+    #[error("internal error: {0}")]
+    Internal(String),
+}

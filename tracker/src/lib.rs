@@ -1,0 +1,54 @@
+//! The domain of mogul: commands, placement, replication policies, background jobs, metadata.
+//!
+//! A face parses a request, calls one command on [`Tracker`], and renders the answer; everything that is decided
+//! is decided here. [`model`] has the nouns, [`command`] the verbs, [`meta`] the only SQL of the project,
+//! [`policy`] and [`placement`] the pure rules, [`jobs`] what runs without a client.
+
+pub mod clock;
+pub mod command;
+pub mod error;
+pub mod jobs;
+pub mod meta;
+pub mod model;
+pub mod nodes;
+pub mod placement;
+pub mod policy;
+pub mod rng;
+pub mod view;
+
+pub use error::Error;
+
+use std::sync::Arc;
+
+/// The handle to the domain: cheap to clone, shared by all faces and jobs.
+#[derive(Clone)]
+pub struct Tracker(Arc<Inner>);
+
+/// What a [`Tracker`] is made of.
+pub struct Parts {
+    /// The database, migrated.
+    pub db: meta::Db,
+    /// How devices are reached.
+    pub nodes: nodes::Nodes,
+    /// Time.
+    pub clock: Arc<dyn clock::Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn rng::Entropy>,
+    /// Settings of this process.
+    pub settings: Settings,
+}
+
+/// Settings of one tracker, fixed for the life of the process.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `mindevcount` of a class `default` that has no row (MogileFS `default_mindevcount`).
+    pub default_mindevcount: u8,
+    /// Devices below this many free bytes take no new files (MogileFS `min_free_space`).
+    pub min_free_bytes: u64,
+    /// Objects of several parts above this size in bytes stay in segments.
+    pub join_bytes_max: u64,
+}
+
+struct Inner {
+    parts: Parts,
+}

@@ -1,0 +1,5 @@
+//! The metadata: the only SQL of the project, one text per statement, three engines.
+
+pub mod db;
+
+pub use db::Db;

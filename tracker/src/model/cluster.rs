@@ -1,0 +1,75 @@
+//! Hosts and devices as the tables have them; what the monitor saw of them is in [`crate::view`].
+
+use mogul_storage::DevId;
+
+/// `hostid`: the number of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostId(pub u32);
+
+/// `host.status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostStatus {
+    /// In use.
+    Alive,
+    /// Away for now.
+    Down,
+    /// Gone for good.
+    Dead,
+    /// Read, not written.
+    ReadOnly,
+}
+
+/// A row of `host`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// Its number.
+    pub id: HostId,
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub status: HostStatus,
+    /// Its address, IPv4 text or a name.
+    pub ip: String,
+    /// The port of its storage node.
+    pub port: u16,
+    /// The port for reads, if another.
+    pub get_port: Option<u16>,
+    /// A second address, for clients of another network.
+    pub alt_ip: Option<String>,
+    /// The network whose clients use `alt_ip`.
+    pub alt_mask: Option<String>,
+}
+
+/// `device.status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceStatus {
+    /// In use.
+    Alive,
+    /// Away for now.
+    Down,
+    /// Gone for good: its replicas are forgotten and made anew elsewhere.
+    Dead,
+    /// Read, not written.
+    ReadOnly,
+    /// Read, not written, and to be emptied.
+    Drain,
+}
+
+/// A row of `device`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its number.
+    pub id: DevId,
+    /// The host it is in.
+    pub host: HostId,
+    /// Its state.
+    pub status: DeviceStatus,
+    /// Its weight for reads, 100 if never set.
+    pub weight: i32,
+    /// Size in MiB, when known.
+    pub mb_total: Option<u64>,
+    /// Used MiB, when known.
+    pub mb_used: Option<u64>,
+    /// When the two were read, unix seconds.
+    pub mb_asof: Option<i64>,
+}

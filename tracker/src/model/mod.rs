@@ -1,0 +1,25 @@
+//! The nouns of mogul: plain data, checked when made, no I/O.
+//!
+//! Edges parse text into these types; behind the edge nobody checks again.
+
+mod bucket;
+mod class;
+mod cluster;
+mod domain;
+mod key;
+mod object;
+mod timestamp;
+mod upload;
+mod user;
+
+pub use bucket::Bucket;
+pub use class::{Ack, Class, ClassId, ClassName, Degraded};
+pub use cluster::{Device, DeviceStatus, Host, HostId, HostStatus};
+pub use domain::{Domain, DomainId, DomainName};
+pub use key::{Key, KeyError};
+pub use object::{
+    Attributes, Checksum, ChecksumType, ETag, ETagMatch, ObjectVersion, Part, Tags, VersionId, WriteCondition,
+};
+pub use timestamp::Timestamp;
+pub use upload::{PartNumber, Upload, UploadId};
+pub use user::{AccessKey, Credential, SecretKey, User, UserId};

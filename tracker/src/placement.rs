@@ -1,0 +1,1 @@
+//! Which devices a new file goes to. Pure: plain data in, plain data out.

@@ -1,0 +1,1 @@
+//! The cluster at one moment: an immutable snapshot that is swapped whole.
