@@ -1,1 +1,6 @@
-//! placeholder
+//! The faces of mogul: what clients and operators speak to.
+//!
+//! A face parses, authenticates, calls one command of [`mogul_tracker::Tracker`] and renders the answer. It decides
+//! nothing, and no face calls another. [`s3`] is the object store's HTTP; the binary `mogul` assembles the process.
+
+pub mod s3;
