@@ -2,6 +2,7 @@
 //!
 //! [`route`] says what a request asks for, [`request`] is what a handler gets, `ops` has the handlers, one file per group.
 
+pub mod error;
 pub mod request;
 pub mod route;
 
