@@ -5,10 +5,20 @@ use std::collections::BTreeMap;
 use mogul_storage::{DevId, Digest, Fid};
 
 use super::{ClassId, DomainId, Key, PartNumber, Timestamp};
+use crate::Error;
 
 /// An entity tag, without quotes: 32 hex digits of the MD5, or `…-N` for an object of N parts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ETag(pub String);
+
+impl ETag {
+    /// The entity tag of a file whose MD5 is not known (a `MogileFS` client stored it): stable, because a fid's bytes never
+    /// change, and with a `-`, so that no client takes it for an MD5.
+    #[must_use]
+    pub fn stand_in(fid: Fid) -> ETag {
+        ETag(format!("{:032x}-0", fid.get()))
+    }
+}
 
 /// The id of one version of an object; `null` in a bucket that was never versioned.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -109,4 +119,74 @@ pub struct WriteCondition {
     pub if_match: Option<ETagMatch>,
     /// The current object must not match.
     pub if_none_match: Option<ETagMatch>,
+}
+
+impl ETagMatch {
+    /// Whether an existing object's entity tag matches.
+    #[must_use]
+    pub fn matches(&self, current: &ETag) -> bool {
+        match self {
+            ETagMatch::Any => true,
+            ETagMatch::OneOf(tags) => tags.contains(current),
+        }
+    }
+}
+
+impl WriteCondition {
+    /// Decides against the current object, `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Error::UnknownKey`] if `If-Match` is given and there is no object, [`Error::PreconditionFailed`] with the name of
+    /// the header that does not hold.
+    pub fn decide(&self, current: Option<&ETag>) -> Result<(), Error> {
+        if let Some(wanted) = &self.if_match {
+            let found = current.ok_or(Error::UnknownKey)?;
+            if !wanted.matches(found) {
+                return Err(Error::PreconditionFailed("If-Match"));
+            }
+        }
+        match (&self.if_none_match, current) {
+            (Some(unwanted), Some(found)) if unwanted.matches(found) => {
+                Err(Error::PreconditionFailed("If-None-Match"))
+            }
+            (Some(_) | None, Some(_) | None) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_is_decided_as_the_table_of_conditional_writes_says() {
+        let mine = ETag("aa".to_owned());
+        let other = ETag("bb".to_owned());
+        let match_of = |tag: &ETag| Some(ETagMatch::OneOf(vec![tag.clone()]));
+        let check =
+            |if_match: Option<ETagMatch>, if_none_match: Option<ETagMatch>, current: Option<&ETag>| {
+                let condition = WriteCondition {
+                    if_match,
+                    if_none_match,
+                };
+                match condition.decide(current) {
+                    Ok(()) => "written",
+                    Err(Error::UnknownKey) => "absent",
+                    Err(Error::PreconditionFailed(header)) => header,
+                    Err(error) => panic!("{error}"),
+                }
+            };
+
+        assert_eq!(check(None, None, None), "written");
+        assert_eq!(check(None, None, Some(&mine)), "written");
+        assert_eq!(check(None, Some(ETagMatch::Any), None), "written");
+        assert_eq!(check(None, Some(ETagMatch::Any), Some(&mine)), "If-None-Match");
+        assert_eq!(check(None, match_of(&mine), Some(&mine)), "If-None-Match");
+        assert_eq!(check(None, match_of(&other), Some(&mine)), "written");
+        assert_eq!(check(match_of(&mine), None, Some(&mine)), "written");
+        assert_eq!(check(match_of(&other), None, Some(&mine)), "If-Match");
+        assert_eq!(check(match_of(&mine), None, None), "absent");
+        assert_eq!(check(Some(ETagMatch::Any), None, Some(&mine)), "written");
+        assert_eq!(check(Some(ETagMatch::Any), None, None), "absent");
+    }
 }
