@@ -5,6 +5,7 @@
 pub mod error;
 pub mod request;
 pub mod route;
+pub mod xml;
 
 use std::sync::Arc;
 
