@@ -16,6 +16,9 @@ pub mod policy;
 pub mod rng;
 pub mod view;
 
+#[cfg(test)]
+extern crate self as mogul_tracker;
+
 pub use error::Error;
 
 use std::sync::Arc;

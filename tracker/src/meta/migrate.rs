@@ -1,0 +1,158 @@
+//! Makes and upgrades the tables, from the numbered files in `migrations/`.
+//!
+//! `server_settings` says how far a database is: `schema_version` is MogileFS's own (17), `mogul_schema_version` the number
+//! of our last file that was applied. Each file is one transaction where the engine can do that; MySQL commits each
+//! statement, so a file may be repeated after a crash and its statements are written to bear it.
+//! A database that MogileFS made is adopted: its tables are there already and stay as they are.
+
+use super::{
+    db::Db,
+    error::DbError,
+    settings,
+    sql::{Engine, Sql, sql},
+    tx::Tx,
+};
+use crate::Error;
+
+/// The version of MogileFS's tables that mogul works on.
+const MOGILEFS_VERSION: i64 = 17;
+
+/// Where MogileFS records its version.
+const MOGILEFS_SETTING: &str = "schema_version";
+
+/// Where mogul records its own.
+const MOGUL_SETTING: &str = "mogul_schema_version";
+
+/// One change, in three dialects; its number is its place in [`MIGRATIONS`], counted from 1.
+struct Migration {
+    sqlite: &'static str,
+    postgres: &'static str,
+    mysql: &'static str,
+}
+
+/// Reads the file of that name from each engine's folder.
+macro_rules! migration {
+    ($name:literal) => {
+        Migration {
+            sqlite: include_str!(concat!("../../../migrations/sqlite/", $name)),
+            postgres: include_str!(concat!("../../../migrations/postgres/", $name)),
+            mysql: include_str!(concat!("../../../migrations/mysql/", $name)),
+        }
+    };
+}
+
+const MIGRATIONS: &[Migration] = &[migration!("0001_mogilefs.sql"), migration!("0002_mogul.sql")];
+
+/// Makes or upgrades the tables: see [`Db::migrate`].
+pub(super) async fn migrate(db: &Db) -> Result<(), DbError> {
+    let migrated = db
+        .write(|tx| {
+            Box::pin(async move {
+                lock(tx).await?;
+                let applied = apply_missing(tx).await;
+                // The reason comes first: PostgreSQL refuses the unlocking too when a statement has failed.
+                let unlocked = unlock(tx).await;
+                applied?;
+                unlocked.map_err(Error::from)
+            })
+        })
+        .await;
+    migrated.map_err(|error| match error {
+        Error::Database(source) => source
+            .downcast()
+            .map_or_else(|other| DbError::Transaction(other.to_string()), |error| *error),
+        other => DbError::Transaction(other.to_string()),
+    })
+}
+
+/// Applies what is missing and records it.
+async fn apply_missing(tx: &mut Tx) -> Result<(), DbError> {
+    let known = i64::try_from(MIGRATIONS.len()).expect("a handful of migrations");
+    let applied = applied(tx).await?;
+    if applied > known {
+        return Err(DbError::NewerSchema {
+            setting: MOGUL_SETTING,
+            found: applied,
+            known,
+        });
+    }
+    for (number, migration) in (1..=known)
+        .zip(MIGRATIONS)
+        .filter(|(number, _)| *number > applied)
+    {
+        tx.script(match tx.engine() {
+            Engine::Sqlite => migration.sqlite,
+            Engine::Postgres => migration.postgres,
+            Engine::MySql => migration.mysql,
+        })
+        .await?;
+        settings::set(tx, MOGUL_SETTING, &number.to_string()).await?;
+        tracing::info!(number, "the schema was migrated");
+    }
+    if applied < known {
+        settings::set(tx, MOGILEFS_SETTING, &MOGILEFS_VERSION.to_string()).await?;
+    }
+    Ok(())
+}
+
+const SETTINGS_TABLES: Sql = sql("select count(*) from information_schema.tables \
+     where table_schema = current_schema() and table_name = 'server_settings'")
+.sqlite("select count(*) from sqlite_master where type = 'table' and name = 'server_settings'")
+.mysql(
+    "select count(*) from information_schema.tables \
+     where table_schema = database() and table_name = 'server_settings'",
+);
+
+/// The number of our last migration that was applied; 0 in an empty or a foreign database.
+///
+/// # Errors
+/// [`DbError::NewerSchema`] and [`DbError::OlderSchema`] if MogileFS's tables have another version.
+async fn applied(tx: &mut Tx) -> Result<i64, DbError> {
+    let tables = tx.rows(&SETTINGS_TABLES, Vec::new()).await?;
+    if tables.first().map_or(Ok(0), |row| row.int(0))? == 0 {
+        return Ok(0);
+    }
+    let known = MOGILEFS_VERSION;
+    match number(tx, MOGILEFS_SETTING).await? {
+        Some(found) if found > known => Err(DbError::NewerSchema {
+            setting: MOGILEFS_SETTING,
+            found,
+            known,
+        }),
+        Some(found) if found < known => Err(DbError::OlderSchema(found)),
+        Some(_) | None => Ok(number(tx, MOGUL_SETTING).await?.unwrap_or(0)),
+    }
+}
+
+/// A setting that is a number.
+async fn number(tx: &mut Tx, setting: &'static str) -> Result<Option<i64>, DbError> {
+    let Some(value) = settings::value_of(tx, setting).await? else {
+        return Ok(None);
+    };
+    let parsed = value.parse();
+    parsed
+        .map(Some)
+        .map_err(|_| DbError::BadSetting { setting, value })
+}
+
+// PostgreSQL's lock ends with the transaction; SQLite's writer is alone with `begin immediate`. MySQL's lock belongs to
+// the connection, and ends at the latest with it.
+const LOCK: Sql = sql("select 1")
+    .postgres("select 1 from (select pg_advisory_xact_lock(hashtext('mogul:migrate'))) held")
+    .mysql("select get_lock(concat('mogul:migrate:', database()), 60)");
+
+/// Keeps other processes from changing the schema.
+async fn lock(tx: &mut Tx) -> Result<(), DbError> {
+    let rows = tx.rows(&LOCK, Vec::new()).await?;
+    match rows.first().map_or(Ok(None), |row| row.opt_int(0))? {
+        Some(1) => Ok(()),
+        Some(_) | None => Err(DbError::SchemaBusy),
+    }
+}
+
+const UNLOCK: Sql = sql("select 1").mysql("select release_lock(concat('mogul:migrate:', database()))");
+
+/// Lets others change the schema again.
+async fn unlock(tx: &mut Tx) -> Result<(), DbError> {
+    tx.rows(&UNLOCK, Vec::new()).await.map(drop)
+}

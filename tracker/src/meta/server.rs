@@ -1,0 +1,178 @@
+//! A database server, PostgreSQL, MariaDB or MySQL: a pool of connections, a transaction for each command.
+//!
+//! # Isolation
+//! SQLite's commands run one after the other. These engines run them at the same time, at READ COMMITTED: stricter levels
+//! refuse harmless neighbours (PostgreSQL) or lock the gaps between keys (MySQL). So a command that must not lose a race
+//! says so in its statements: it locks the row it decides on (`for update`), counts the rows it changed, or inserts under
+//! a unique key. A transaction that lost (deadlock, serialization failure, duplicate key) runs again and sees what the
+//! winner did.
+
+use futures_util::future::BoxFuture;
+use sqlx::{
+    ConnectOptions as _, Executor as _, MySqlPool, PgPool,
+    mysql::{MySqlConnectOptions, MySqlPoolOptions},
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use super::{
+    error::{DbError, Remedy},
+    sql::Engine,
+    tx::{Connection, Tx},
+};
+use crate::Error;
+
+/// A pool of connections to a server; clones share it.
+#[derive(Debug, Clone)]
+pub(super) enum Server {
+    /// PostgreSQL.
+    Postgres(PgPool),
+    /// MariaDB or MySQL.
+    MySql(MySqlPool),
+}
+
+/// Connections of one process to a server.
+const CONNECTIONS_MAX: u32 = 32;
+
+/// Statements that a connection keeps prepared: more than we have, and the lengths of short lists.
+const PREPARED_MAX: usize = 512;
+
+/// How often a transaction that lost a race runs again.
+const RETRIES_MAX: usize = 3;
+
+impl Server {
+    /// Connects to a server by URL.
+    pub(super) async fn open(url: &str) -> Result<Server, DbError> {
+        match url.split_once("://") {
+            Some(("postgres" | "postgresql", _)) => open_postgres(url).await.map(Server::Postgres),
+            Some(("mysql", _)) => open_mysql(url).await.map(Server::MySql),
+            Some(("mariadb", rest)) => open_mysql(&["mysql://", rest].concat()).await.map(Server::MySql),
+            Some(_) | None => Err(DbError::UnknownEngine),
+        }
+    }
+
+    /// The engine.
+    pub(super) fn engine(&self) -> Engine {
+        match self {
+            Server::Postgres(_) => Engine::Postgres,
+            Server::MySql(_) => Engine::MySql,
+        }
+    }
+
+    /// A connection that reads: see [`super::Db::reader`].
+    pub(super) async fn reader(&self) -> Result<Tx, DbError> {
+        let connection = match self {
+            Server::Postgres(pool) => pool.acquire().await.map(Connection::Postgres),
+            Server::MySql(pool) => pool.acquire().await.map(Connection::MySql),
+        };
+        connection.map(Tx).map_err(DbError::Connection)
+    }
+
+    /// Runs one transaction: see [`super::Db::write`].
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T, Error>> + Send + Sync + 'static,
+    ) -> Result<T, Error> {
+        // A task of its own, so that a caller that goes away does not cut a transaction in the middle.
+        let server = self.clone();
+        let transaction = tokio::spawn(async move { server.transact(&work).await });
+        match transaction.await {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => Err(DbError::Panicked.into()),
+            Err(_) => Err(DbError::Closed.into()),
+        }
+    }
+
+    /// A transaction, again if it lost a race.
+    async fn transact<T>(
+        &self,
+        work: &(impl for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T, Error>> + Sync),
+    ) -> Result<T, Error> {
+        let mut retries = 0;
+        loop {
+            let error = match self.attempt(work).await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            if retries == RETRIES_MAX || remedy(&error) == Remedy::Report {
+                return Err(error);
+            }
+            retries += 1;
+            tracing::debug!(retries, %error, "a transaction lost a race and runs again");
+        }
+    }
+
+    async fn attempt<T>(
+        &self,
+        work: &(impl for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T, Error>> + Sync),
+    ) -> Result<T, Error> {
+        let mut tx = self.begin().await?;
+        match work(&mut tx).await {
+            Ok(done) => {
+                tx.commit().await.map_err(|source| DbError::Statement {
+                    sql: "commit",
+                    source,
+                })?;
+                Ok(done)
+            }
+            Err(error) => {
+                // Waited for, so that its locks are free when it runs again.
+                if let Err(lost) = tx.rollback().await {
+                    tracing::debug!(error = %lost, "the connection went, and the transaction with it");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin(&self) -> Result<Tx, DbError> {
+        let transaction = match self {
+            Server::Postgres(pool) => pool.begin().await.map(Connection::PostgresTransaction),
+            Server::MySql(pool) => pool.begin().await.map(Connection::MySqlTransaction),
+        };
+        transaction.map(Tx).map_err(DbError::Connection)
+    }
+}
+
+/// What to do about a command's error.
+fn remedy(error: &Error) -> Remedy {
+    match error {
+        Error::Database(source) => source.downcast_ref().map_or(Remedy::Report, DbError::remedy),
+        _ => Remedy::Report,
+    }
+}
+
+async fn open_postgres(url: &str) -> Result<PgPool, DbError> {
+    let options = url
+        .parse::<PgConnectOptions>()
+        .map_err(DbError::Open)?
+        .application_name("mogul")
+        .statement_cache_capacity(PREPARED_MAX)
+        .disable_statement_logging();
+    PgPoolOptions::new()
+        .max_connections(CONNECTIONS_MAX)
+        .connect_with(options)
+        .await
+        .map_err(DbError::Open)
+}
+
+async fn open_mysql(url: &str) -> Result<MySqlPool, DbError> {
+    let options = url
+        .parse::<MySqlConnectOptions>()
+        .map_err(DbError::Open)?
+        .charset("utf8mb4")
+        .statement_cache_capacity(PREPARED_MAX)
+        .disable_statement_logging();
+    MySqlPoolOptions::new()
+        .max_connections(CONNECTIONS_MAX)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                connection
+                    .execute("set session transaction isolation level read committed")
+                    .await?;
+                Ok(())
+            })
+        })
+        .connect_with(options)
+        .await
+        .map_err(DbError::Open)
+}

@@ -1,0 +1,4 @@
+//! One suite for all engines.
+
+pub(crate) mod engines;
+mod suite;
