@@ -5,6 +5,7 @@
 //! durable, [`server`] for the node's HTTP, [`node`] for how everybody else reaches it, and [`upload`] and
 //! [`download`] for the one pass a body makes.
 
+mod answer;
 pub mod device;
 pub mod digest;
 pub mod download;

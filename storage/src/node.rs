@@ -1,14 +1,34 @@
 //! The seam: how everybody reaches a storage node, in this process, over HTTP, or simulated.
 
-use axum::body::Body;
-use tower::util::BoxCloneSyncService;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use tower::{ServiceExt, util::BoxCloneSyncService};
 
 use crate::{
+    answer,
     digest::{Digest, HashType},
     error::NodeError,
     fid::{DevFid, DevId, Fid},
     usage::Usage,
 };
+
+/// A body on its way to or from a node.
+pub type Body = axum::body::Body;
+
+/// Parts of one join, at most: those of an S3 multipart upload.
+pub const JOIN_MAX: usize = 10_000;
+
+/// Fids in one answer to a list, at most.
+pub const LIST_MAX: usize = 10_000;
+
+/// Bytes of a list's answer, at most: as many fids, each with twenty digits and a line end.
+const LIST_BODY_MAX: usize = LIST_MAX * 21;
+
+/// Bytes of a digest's answer, at most.
+const LINE_MAX: usize = 1024;
+
+/// Bytes of a usage file, at most.
+const USAGE_MAX: usize = 4096;
 
 /// Any error of a service below a [`Node`].
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -31,6 +51,18 @@ pub enum ByteRange {
         /// Last byte, included.
         last: u64,
     },
+}
+
+impl ByteRange {
+    /// The `Range` header that asks for it; none asks for the whole file.
+    fn header(self) -> Option<HeaderValue> {
+        let range = match self {
+            ByteRange::Whole => return None,
+            ByteRange::From(first) => format!("bytes={first}-"),
+            ByteRange::Span { first, last } => format!("bytes={first}-{last}"),
+        };
+        Some(HeaderValue::from_str(&range).expect("digits are a header value"))
+    }
 }
 
 /// A file, or a range of it, on its way.
@@ -63,7 +95,6 @@ impl Node {
         S::Error: Into<BoxError>,
         S::Future: Send + 'static,
     {
-        use tower::ServiceExt;
         Node(BoxCloneSyncService::new(service.map_err(Into::into)))
     }
 
@@ -71,9 +102,20 @@ impl Node {
     ///
     /// # Errors
     /// [`NodeError::Body`] if the body fails or has another length; any other [`NodeError`]. Nothing is kept then.
+    ///
+    /// # Cancel safety
+    /// Dropped before the body's end, nothing is kept; dropped later, the file may appear.
     pub async fn put(&self, at: DevFid, size: Option<u64>, body: Body) -> Result<u64, NodeError> {
-        let _ = (at, size, body, &self.0);
-        todo!()
+        let mut request = request(Method::PUT, &at.path(), body);
+        if let Some(size) = size {
+            let length = HeaderValue::from(size);
+            request.headers_mut().insert(header::CONTENT_LENGTH, length);
+        }
+        let answer = self.call(request).await?;
+        match (stored(answer.headers()), size) {
+            (Some(size), _) | (None, Some(size)) => Ok(size),
+            (None, None) => self.size(at).await,
+        }
     }
 
     /// Reads a file.
@@ -81,8 +123,25 @@ impl Node {
     /// # Errors
     /// [`NodeError::NotFound`], [`NodeError::OutOfRange`], and any other [`NodeError`].
     pub async fn get(&self, at: DevFid, range: ByteRange) -> Result<Got, NodeError> {
-        let _ = (at, range);
-        todo!()
+        let mut request = request(Method::GET, &at.path(), Body::empty());
+        let range = range.header();
+        let part = range.is_some();
+        if let Some(range) = range {
+            request.headers_mut().insert(header::RANGE, range);
+        }
+        let answer = self.call(request).await?;
+        let size = match (part, answer.status()) {
+            (false, StatusCode::OK) => length(answer.headers()),
+            (true, StatusCode::PARTIAL_CONTENT) => answer::total_size(answer.headers()),
+            _ => None,
+        };
+        match size {
+            Some(size) => Ok(Got {
+                size,
+                body: answer.into_body(),
+            }),
+            None => Err(answer::unexpected(answer.status(), "it lacks a size".to_owned())),
+        }
     }
 
     /// The size of a file in bytes.
@@ -90,8 +149,10 @@ impl Node {
     /// # Errors
     /// [`NodeError::NotFound`], and any other [`NodeError`].
     pub async fn size(&self, at: DevFid) -> Result<u64, NodeError> {
-        let _ = at;
-        todo!()
+        let request = request(Method::HEAD, &at.path(), Body::empty());
+        let answer = self.call(request).await?;
+        // lighttpd, which may stand in for mogstored, leaves the length out where it is zero.
+        Ok(length(answer.headers()).unwrap_or(0))
     }
 
     /// Deletes a file; that it is not there is no error.
@@ -99,8 +160,14 @@ impl Node {
     /// # Errors
     /// Any [`NodeError`] but [`NodeError::NotFound`].
     pub async fn delete(&self, at: DevFid) -> Result<Removal, NodeError> {
-        let _ = at;
-        todo!()
+        match self
+            .call(request(Method::DELETE, &at.path(), Body::empty()))
+            .await
+        {
+            Ok(_) => Ok(Removal::Removed),
+            Err(NodeError::NotFound) => Ok(Removal::WasAbsent),
+            Err(error) => Err(error),
+        }
     }
 
     /// Computes a digest where the file lies.
@@ -108,17 +175,31 @@ impl Node {
     /// # Errors
     /// [`NodeError::NotFound`], [`NodeError::Unsupported`], and any other [`NodeError`].
     pub async fn digest(&self, at: DevFid, hash: HashType) -> Result<Digest, NodeError> {
-        let _ = (at, hash);
-        todo!()
+        self.require(Capability::Digest).await?;
+        let path = format!("{}?digest={}", at.path(), hash.name());
+        let text = self
+            .text(request(Method::GET, &path, Body::empty()), LINE_MAX)
+            .await?;
+        match hex::decode(text.trim_end()) {
+            Ok(bytes) if bytes.len() == hash.size() => Ok(Digest { hash, bytes }),
+            Ok(_) | Err(_) => Err(answer::unexpected(StatusCode::OK, text)),
+        }
     }
 
     /// Makes a file of others on the same device, in order; durable like [`Node::put`]. Answers its size in bytes.
+    /// 1 to [`JOIN_MAX`] parts.
     ///
     /// # Errors
     /// [`NodeError::NotFound`] if a part is missing, [`NodeError::Unsupported`] by a foreign node, and any other [`NodeError`].
     pub async fn join(&self, at: DevFid, parts: &[Fid]) -> Result<u64, NodeError> {
-        let _ = (at, parts);
-        todo!()
+        self.require(Capability::Join).await?;
+        let lines = lines(parts);
+        let path = format!("{}?join", at.path());
+        let answer = self.call(request(Method::POST, &path, Body::from(lines))).await?;
+        match stored(answer.headers()) {
+            Some(size) => Ok(size),
+            None => Err(answer::unexpected(answer.status(), "it lacks a size".to_owned())),
+        }
     }
 
     /// How full a device is.
@@ -126,16 +207,119 @@ impl Node {
     /// # Errors
     /// [`NodeError::NoDevice`], and any other [`NodeError`].
     pub async fn usage(&self, device: DevId) -> Result<Usage, NodeError> {
-        let _ = device;
-        todo!()
+        let request = request(Method::GET, &format!("/dev{device}/usage"), Body::empty());
+        match self.text(request, USAGE_MAX).await {
+            Ok(text) => Usage::parse(&text).ok_or_else(|| answer::unexpected(StatusCode::OK, text)),
+            // An original node knows a device by nothing but its usage file.
+            Err(NodeError::NotFound) => Err(NodeError::NoDevice),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Fids on a device in ascending order, from `first` on, at most `limit`.
+    /// Fids on a device in ascending order, from `first` on, at most `limit`, which is 1 to [`LIST_MAX`].
     ///
     /// # Errors
     /// [`NodeError::NoDevice`], [`NodeError::Unsupported`] by a foreign node, and any other [`NodeError`].
     pub async fn list(&self, device: DevId, first: Fid, limit: usize) -> Result<Vec<Fid>, NodeError> {
-        let _ = (device, first, limit);
-        todo!()
+        self.require(Capability::List).await?;
+        let path = format!("/dev{device}/?fids&first={first}&limit={limit}");
+        let text = self
+            .text(request(Method::GET, &path, Body::empty()), LIST_BODY_MAX)
+            .await?;
+        let fids: Option<Vec<Fid>> = text.lines().map(|line| Fid::new(line.parse().ok()?)).collect();
+        fids.ok_or_else(|| answer::unexpected(StatusCode::OK, "it lists what is no fid".to_owned()))
     }
+
+    /// Sends a request; an answer other than 2xx is an error.
+    async fn call(&self, request: http::Request<Body>) -> Result<http::Response<Body>, NodeError> {
+        let method = request.method().clone();
+        let answer = match self.0.clone().oneshot(request).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(fault(error)),
+        };
+        if answer.status().is_success() {
+            Ok(answer)
+        } else {
+            Err(answer::error_of(&method, answer).await)
+        }
+    }
+
+    /// Sends a request for a text.
+    async fn text(&self, request: http::Request<Body>, limit: usize) -> Result<String, NodeError> {
+        let answer = self.call(request).await?;
+        match Limited::new(answer.into_body(), limit).collect().await {
+            Ok(body) => Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned()),
+            Err(error) => Err(fault(error)),
+        }
+    }
+
+    /// Asks whether the node has an extension of ours, before one is used: what an original node would make of
+    /// such a request is not to be tried out on its files.
+    async fn require(&self, capability: Capability) -> Result<(), NodeError> {
+        let unsupported = NodeError::Unsupported(capability.name());
+        let answer = match self.call(request(Method::OPTIONS, "/", Body::empty())).await {
+            Ok(answer) => answer,
+            Err(NodeError::Answer { .. }) => return Err(unsupported),
+            Err(error) => return Err(error),
+        };
+        let declared = answer.headers().get(answer::CAPABILITIES);
+        let declared = declared.and_then(|value| value.to_str().ok()).unwrap_or("");
+        if declared.split(", ").any(|name| name == capability.name()) {
+            Ok(())
+        } else {
+            Err(unsupported)
+        }
+    }
+}
+
+/// An extension that a node may declare.
+#[derive(Debug, Clone, Copy)]
+enum Capability {
+    Join,
+    List,
+    Digest,
+}
+
+impl Capability {
+    fn name(self) -> &'static str {
+        match self {
+            Capability::Join => "join",
+            Capability::List => "list",
+            Capability::Digest => "digest",
+        }
+    }
+}
+
+/// A request to a node; the path is one that this crate has written.
+fn request(method: Method, path: &str, body: Body) -> http::Request<Body> {
+    let mut request = http::Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = path.parse().expect("paths of fids and devices are URIs");
+    request
+}
+
+/// What the error of a service means: it may say so itself, else the node was not reached.
+fn fault(error: BoxError) -> NodeError {
+    match error.downcast::<NodeError>() {
+        Ok(error) => *error,
+        Err(error) => NodeError::Unreachable(error),
+    }
+}
+
+/// Fids as they travel: one a line.
+pub(crate) fn lines(fids: &[Fid]) -> String {
+    let mut lines = String::new();
+    for fid in fids {
+        lines.push_str(&fid.to_string());
+        lines.push('\n');
+    }
+    lines
+}
+
+fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn stored(headers: &HeaderMap) -> Option<u64> {
+    headers.get(answer::STORED)?.to_str().ok()?.parse().ok()
 }

@@ -1,0 +1,129 @@
+//! [`NodeError`]s as HTTP answers, and answers as [`NodeError`]s.
+//!
+//! Our nodes name the error in a header of their own; what an original mogstored says is read from its status (MogileFS
+//! reference §23).
+
+use axum::body::Body;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+
+use crate::{digest::HashType, error::NodeError};
+
+/// Names what went wrong, in the answers of our nodes.
+const ERROR: HeaderName = HeaderName::from_static("x-mogul-error");
+
+/// Names what our nodes can do beyond mogstored, in each of their answers.
+pub(crate) const CAPABILITIES: HeaderName = HeaderName::from_static("x-mogul");
+
+/// Bytes a PUT or a join has stored, in the answers of our nodes.
+pub(crate) const STORED: HeaderName = HeaderName::from_static("x-mogul-stored");
+
+/// Most bytes of an error's body that are read.
+const TEXT_MAX: usize = 1024;
+
+/// The answer to a request that failed.
+pub(crate) fn of_error(error: &NodeError) -> Response<Body> {
+    let (status, name) = match error {
+        NodeError::NotFound => (StatusCode::NOT_FOUND, "not-found"),
+        NodeError::NoDevice => (StatusCode::NOT_FOUND, "no-device"),
+        NodeError::Full => (StatusCode::INSUFFICIENT_STORAGE, "full"),
+        NodeError::OutOfRange { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "out-of-range"),
+        NodeError::Body(_) => (StatusCode::BAD_REQUEST, "body"),
+        NodeError::Unsupported(_) => (StatusCode::NOT_IMPLEMENTED, "unsupported"),
+        NodeError::Digest(hash) => (StatusCode::BAD_REQUEST, hash.name()),
+        NodeError::Answer { status, .. } => (
+            StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            "answer",
+        ),
+        NodeError::Device(_) | NodeError::Unreachable(_) => (StatusCode::INTERNAL_SERVER_ERROR, "device"),
+    };
+    let mut answer = Response::new(Body::from(text_of(error)));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(ERROR, HeaderValue::from_static(name));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    if let NodeError::OutOfRange { size } = error {
+        let range = HeaderValue::from_str(&format!("bytes */{size}"));
+        headers.insert(header::CONTENT_RANGE, range.expect("digits are a header value"));
+    }
+    answer
+}
+
+/// The line that the body of an error's answer is. What [`error_of`] keeps of it is its text alone.
+fn text_of(error: &NodeError) -> String {
+    match error {
+        NodeError::Body(text) | NodeError::Answer { text, .. } => text.clone(),
+        NodeError::Device(source) => source.to_string(),
+        NodeError::NotFound
+        | NodeError::NoDevice
+        | NodeError::Full
+        | NodeError::OutOfRange { .. }
+        | NodeError::Unsupported(_)
+        | NodeError::Digest(_)
+        | NodeError::Unreachable(_) => error.to_string(),
+    }
+}
+
+/// The error that an answer with a status other than 2xx stands for.
+pub(crate) async fn error_of(method: &Method, answer: Response<Body>) -> NodeError {
+    let (head, body) = answer.into_parts();
+    let text = match Limited::new(body, TEXT_MAX).collect().await {
+        Ok(body) => String::from_utf8_lossy(&body.to_bytes())
+            .lines()
+            .next()
+            .unwrap_or("")
+            .to_owned(),
+        Err(error) => format!("no text: {error}"),
+    };
+    let name = head.headers.get(ERROR).and_then(|name| name.to_str().ok());
+    match name {
+        Some("not-found") => NodeError::NotFound,
+        Some("no-device") => NodeError::NoDevice,
+        Some("full") => NodeError::Full,
+        Some("out-of-range") => out_of_range(&head.headers, head.status, text),
+        Some("body") => NodeError::Body(text),
+        Some("unsupported") => NodeError::Unsupported("this request"),
+        Some("device") => NodeError::Device(std::io::Error::other(text)),
+        Some(name) => match HashType::parse(name) {
+            Some(hash) => NodeError::Digest(hash),
+            None => unexpected(head.status, text),
+        },
+        None => foreign(method, head.status, &head.headers, text),
+    }
+}
+
+/// What a status of a node that is not ours means.
+fn foreign(method: &Method, status: StatusCode, headers: &HeaderMap, text: String) -> NodeError {
+    match status {
+        // "Base directory does not exist"
+        StatusCode::NOT_FOUND if *method == Method::PUT => NodeError::NoDevice,
+        StatusCode::NOT_FOUND => NodeError::NotFound,
+        StatusCode::INSUFFICIENT_STORAGE => NodeError::Full,
+        StatusCode::RANGE_NOT_SATISFIABLE => out_of_range(headers, status, text),
+        StatusCode::BAD_REQUEST if text.starts_with("Content-MD5 mismatch") => {
+            NodeError::Digest(HashType::Md5)
+        }
+        _ => unexpected(status, text),
+    }
+}
+
+fn out_of_range(headers: &HeaderMap, status: StatusCode, text: String) -> NodeError {
+    match total_size(headers) {
+        Some(size) => NodeError::OutOfRange { size },
+        None => unexpected(status, text),
+    }
+}
+
+/// An answer that the protocol does not allow where it came.
+pub(crate) fn unexpected(status: StatusCode, text: String) -> NodeError {
+    NodeError::Answer {
+        status: status.as_u16(),
+        text,
+    }
+}
+
+/// The size of the whole file that a `Content-Range` names.
+pub(crate) fn total_size(headers: &HeaderMap) -> Option<u64> {
+    let range = headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
+    range.rsplit_once('/')?.1.parse().ok()
+}

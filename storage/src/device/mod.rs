@@ -1,0 +1,227 @@
+//! One device root: where files lie and how they are read. All blocking file work of the project is in this room.
+//!
+//! A file is written under a temporary name in `devN/tmp` and renamed when it is whole ([`draft`]); what a crash leaves
+//! behind is in that one folder and swept at start. The folder has a second use: it is made when the device is opened and
+//! never again, so that a device which is unmounted later is noticed (its mount point has no `tmp`) and nothing is ever
+//! written below a bare mount point, a thing the original mogstored does. For the same reason no folder is kept
+//! open between calls: that would keep an operator from unmounting.
+//!
+//! The functions block. [`crate::server`] calls them on threads made for that.
+
+pub(crate) mod draft;
+mod folders;
+mod list;
+mod syncs;
+mod whole;
+
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, atomic::AtomicU64},
+    time::SystemTime,
+};
+
+use bytes::Bytes;
+use rustix::io::Errno;
+
+use crate::{
+    error::NodeError,
+    fid::{DevFid, DevId},
+    node::Removal,
+    usage,
+};
+
+/// The folder of unfinished files below a device.
+const UNFINISHED: &str = "tmp";
+
+/// Folder of the files with which trackers try whether a device can be written (MogileFS `Worker/Monitor.pm`).
+const TEST_WRITE: &str = "test-write";
+
+/// Longest name of a test-write file in bytes: that of any file on Linux.
+const TEST_WRITE_NAME_MAX: usize = 255;
+
+/// When a stored file is answered for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// After the file and its directory entry are on stable storage.
+    #[default]
+    Sync,
+    /// When the operating system has it.
+    Cache,
+}
+
+/// One device: the directory `devN` below a root.
+#[derive(Debug)]
+pub struct Device {
+    id: DevId,
+    root: PathBuf,
+    durability: Durability,
+    drafts: AtomicU64,
+    syncs: syncs::Syncs,
+    /// Folders known to exist and to be on stable storage; see [`folders`].
+    folders: Mutex<HashSet<PathBuf>>,
+}
+
+/// The devices that one node serves.
+#[derive(Debug, Default)]
+pub struct Devices(Vec<Arc<Device>>);
+
+/// A file that a device may hold: a fid, or a test-write. Its path comes from integers or a checked name, nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place(String);
+
+/// An open file.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// The file.
+    pub(crate) file: File,
+    /// Its size in bytes.
+    pub(crate) size: u64,
+    /// When it was written.
+    pub(crate) modified: SystemTime,
+}
+
+impl Place {
+    /// Where a fid lies.
+    pub(crate) fn of(at: DevFid) -> Place {
+        Place(at.path())
+    }
+
+    /// Where a test-write file lies, if the name is one that mogstored would take.
+    pub(crate) fn test_write(device: DevId, name: &str) -> Option<Place> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        let plain = !name.is_empty()
+            && name.len() <= TEST_WRITE_NAME_MAX
+            && !name.starts_with('.')
+            && name.bytes().all(allowed);
+        plain.then(|| Place(format!("/dev{device}/{TEST_WRITE}/{name}")))
+    }
+}
+
+impl Device {
+    /// Opens the device `devN` below `root`, makes its directory if it is missing, and sweeps what a crash left unfinished.
+    ///
+    /// # Errors
+    /// The operating system's, if the directory cannot be made or written.
+    pub fn open(root: &Path, id: DevId, durability: Durability) -> io::Result<Device> {
+        let device = Device {
+            id,
+            root: root.to_path_buf(),
+            durability,
+            drafts: AtomicU64::new(0),
+            syncs: syncs::Syncs::default(),
+            folders: Mutex::default(),
+        };
+        let unfinished = device.unfinished();
+        fs::create_dir_all(&unfinished)?;
+        for entry in fs::read_dir(&unfinished)? {
+            fs::remove_file(entry?.path())?;
+        }
+        for folder in [unfinished.as_path(), &device.folder(), root] {
+            syncs::sync_folder(folder)?;
+        }
+        fs::write(device.folder().join("usage"), usage::read(&device.folder())?)?;
+        Ok(device)
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> DevId {
+        self.id
+    }
+
+    /// What it promises of a stored file.
+    pub(crate) fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    /// Opens a file for reading.
+    pub(crate) fn read(&self, place: &Place) -> Result<Opened, NodeError> {
+        let opened = File::open(self.path(place)).and_then(|file| {
+            let about = file.metadata()?;
+            Ok(Opened {
+                size: about.len(),
+                modified: about.modified()?,
+                file,
+            })
+        });
+        opened.map_err(|error| self.fault(error))
+    }
+
+    /// Deletes a file.
+    pub(crate) fn remove(&self, place: &Place) -> Result<Removal, NodeError> {
+        match fs::remove_file(self.path(place)).map_err(|error| self.fault(error)) {
+            Ok(()) => Ok(Removal::Removed),
+            Err(NodeError::NotFound) => Ok(Removal::WasAbsent),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Refuses if the device's directory is not there.
+    pub(crate) fn probe(&self) -> Result<(), NodeError> {
+        match fs::metadata(self.unfinished()) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(NodeError::NoDevice),
+        }
+    }
+
+    /// Its usage file, as fresh as the call.
+    pub(crate) fn usage(&self) -> Result<String, NodeError> {
+        self.probe()?;
+        usage::read(&self.folder()).map_err(|error| self.fault(error))
+    }
+
+    /// What an error of the operating system says of a device or one of its files.
+    fn fault(&self, error: io::Error) -> NodeError {
+        let missing = error.kind() == io::ErrorKind::NotFound;
+        match error.raw_os_error().map(Errno::from_raw_os_error) {
+            _ if missing => self.probe().err().unwrap_or(NodeError::NotFound),
+            Some(Errno::NOSPC | Errno::DQUOT) => NodeError::Full,
+            _ => NodeError::Device(error),
+        }
+    }
+
+    fn path(&self, place: &Place) -> PathBuf {
+        self.root.join(place.0.trim_start_matches('/'))
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.root.join(format!("dev{}", self.id))
+    }
+
+    fn unfinished(&self) -> PathBuf {
+        self.folder().join(UNFINISHED)
+    }
+}
+
+impl Opened {
+    /// Reads `length` bytes from `offset` on.
+    pub(crate) fn exactly(&self, offset: u64, length: u64) -> io::Result<Bytes> {
+        let length = usize::try_from(length).map_err(io::Error::other)?;
+        let mut bytes = vec![0; length];
+        self.file.read_exact_at(&mut bytes, offset)?;
+        Ok(Bytes::from(bytes))
+    }
+}
+
+impl Devices {
+    /// The set of these devices.
+    #[must_use]
+    pub fn new(devices: Vec<Device>) -> Devices {
+        Devices(devices.into_iter().map(Arc::new).collect())
+    }
+
+    /// One of them.
+    pub(crate) fn get(&self, id: DevId) -> Result<Arc<Device>, NodeError> {
+        let found = self.0.iter().find(|device| device.id == id);
+        found.cloned().ok_or(NodeError::NoDevice)
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Device>> {
+        self.0.iter()
+    }
+}

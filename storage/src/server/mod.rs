@@ -1,0 +1,124 @@
+//! The storage node's HTTP, as mogstored speaks it, and our extensions.
+//!
+//! What is mogstored's: `PUT`, `GET` (ranges), `HEAD`, `DELETE` of `/devN/b/mmm/ttt/N.fid` and of `/devN/test-write/NAME`,
+//! `GET /devN/usage`, and the answers to `/` and `MKCOL` which tell trackers that the node is well and needs no folders
+//! made. What is ours is declared in the `X-Mogul` header of every answer: `durable` (an answered PUT is on
+//! stable storage), `join` (`POST …fid?join` makes a file of others), `list` (`GET /devN/?fids&first=N&limit=M`),
+//! `digest` (`GET …fid?digest=md5`).
+//!
+//! A request hands over to a blocking thread as rarely as can be: once for a small file, once per piece of a large
+//! one; a thread is never held while a client is slow.
+
+mod extensions;
+mod read;
+mod route;
+mod write;
+
+use std::sync::Arc;
+
+use axum::{Router, body::Body, extract::State};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+
+use crate::{
+    answer,
+    device::{Device, Devices, Durability},
+    error::NodeError,
+    node::Removal,
+};
+use route::Route;
+
+/// The node's router over these devices.
+pub fn router(devices: Arc<Devices>) -> Router {
+    Router::new().fallback(serve).with_state(devices)
+}
+
+async fn serve(State(devices): State<Arc<Devices>>, request: Request<Body>) -> Response<Body> {
+    let outcome = dispatch(&devices, request).await;
+    let mut answer = outcome.unwrap_or_else(|error| answer::of_error(&error));
+    answer
+        .headers_mut()
+        .insert(answer::CAPABILITIES, capabilities(&devices));
+    answer
+}
+
+async fn dispatch(devices: &Devices, request: Request<Body>) -> Result<Response<Body>, NodeError> {
+    match Route::of(request.method(), request.uri())? {
+        Route::Root => Ok(text("Directory listing disabled\n")),
+        Route::Options => Ok(options()),
+        Route::Folder(device) => {
+            let device = devices.get(device)?;
+            blocking(move || device.probe()).await?;
+            Ok(text("Directory listing disabled\n"))
+        }
+        Route::Usage(device) => extensions::usage(devices.get(device)?).await,
+        Route::List { device, first, limit } => extensions::list(devices.get(device)?, first, limit).await,
+        Route::Read(device, place) => {
+            read::read(devices.get(device)?, place, request.method(), request.headers()).await
+        }
+        Route::Digest(device, place, hash) => extensions::digest(devices.get(device)?, place, hash).await,
+        Route::Write(device, place) => write::write(devices.get(device)?, place, request).await,
+        Route::Join(at) => extensions::join(devices.get(at.device)?, at, request.into_body()).await,
+        Route::Remove(device, place) => {
+            let device = devices.get(device)?;
+            match blocking(move || device.remove(&place)).await? {
+                Removal::Removed => Ok(empty(StatusCode::NO_CONTENT)),
+                Removal::WasAbsent => Err(NodeError::NotFound),
+            }
+        }
+    }
+}
+
+/// What this node promises beyond mogstored.
+fn capabilities(devices: &Devices) -> HeaderValue {
+    let durable = |device: &Arc<Device>| device.durability() == Durability::Sync;
+    if devices.iter().all(durable) {
+        HeaderValue::from_static("durable, join, list, digest")
+    } else {
+        HeaderValue::from_static("join, list, digest")
+    }
+}
+
+fn options() -> Response<Body> {
+    let mut answer = empty(StatusCode::OK);
+    let allow = HeaderValue::from_static("GET, HEAD, PUT, DELETE, POST, OPTIONS");
+    answer.headers_mut().insert(header::ALLOW, allow);
+    answer
+}
+
+fn empty(status: StatusCode) -> Response<Body> {
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = status;
+    answer
+}
+
+fn text(line: impl Into<Body>) -> Response<Body> {
+    let mut answer = Response::new(line.into());
+    let plain = HeaderValue::from_static("text/plain");
+    answer.headers_mut().insert(header::CONTENT_TYPE, plain);
+    answer
+}
+
+/// What a request asks that no mogstored would do either: said with a status and a line.
+fn refuse<T>(status: StatusCode, line: &str) -> Result<T, NodeError> {
+    Err(answer::unexpected(status, line.to_owned()))
+}
+
+/// Whether a method reads.
+fn reads(method: &Method) -> bool {
+    *method == Method::GET || *method == Method::HEAD
+}
+
+/// Runs file work on a thread that may block.
+///
+/// # Cancel safety
+/// Dropped while the work runs, the work is finished all the same; what it returns is dropped.
+async fn blocking<T, F>(work: F) -> Result<T, NodeError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, NodeError> + Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(lost) => Err(NodeError::Device(std::io::Error::other(lost))),
+    }
+}

@@ -1,0 +1,219 @@
+//! Which request means what; a pure function. Only paths that a node writes itself are known.
+
+use http::{Method, StatusCode, Uri};
+
+use super::{reads, refuse};
+use crate::{
+    device::Place,
+    digest::HashType,
+    error::NodeError,
+    fid::{DevFid, DevId, Fid},
+    node::LIST_MAX,
+};
+
+/// A request that the node understands.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// `/`: trackers and `mogadm check` want any 2xx.
+    Root,
+    /// Which extensions are there.
+    Options,
+    /// The folder of a device.
+    Folder(DevId),
+    /// A device's usage file.
+    Usage(DevId),
+    /// The fids of a device from `first` on.
+    List {
+        /// The device.
+        device: DevId,
+        /// The smallest fid wanted.
+        first: Fid,
+        /// How many.
+        limit: usize,
+    },
+    /// A file or a range of it.
+    Read(DevId, Place),
+    /// A file's digest.
+    Digest(DevId, Place, HashType),
+    /// A file to store.
+    Write(DevId, Place),
+    /// A file to make of others.
+    Join(DevFid),
+    /// A file to delete.
+    Remove(DevId, Place),
+}
+
+impl Route {
+    /// Understands a request by its method and target.
+    pub(super) fn of(method: &Method, uri: &Uri) -> Result<Route, NodeError> {
+        if *method == Method::OPTIONS {
+            return Ok(Route::Options);
+        }
+        // The original takes `//dev1/usage` as well: trackers build such URLs.
+        let path = uri.path().trim_start_matches('/');
+        let query = uri.query().unwrap_or("");
+        let file = DevFid::parse(&format!("/{path}"));
+        match (file, *method == Method::POST) {
+            (Some(at), true) if query == "join" => Ok(Route::Join(at)),
+            (_, true) => refuse(StatusCode::BAD_REQUEST, "unknown POST"),
+            (Some(at), false) => Route::of_file(method, at.device, Place::of(at), query),
+            (None, false) => Route::of_other(method, path, query),
+        }
+    }
+
+    fn of_file(method: &Method, device: DevId, place: Place, query: &str) -> Result<Route, NodeError> {
+        match query.strip_prefix("digest=") {
+            Some(name) if *method == Method::GET => match HashType::parse(name) {
+                Some(hash) => Ok(Route::Digest(device, place, hash)),
+                None => Err(NodeError::Unsupported("this digest")),
+            },
+            Some(_) | None if reads(method) => Ok(Route::Read(device, place)),
+            Some(_) | None if *method == Method::PUT => Ok(Route::Write(device, place)),
+            Some(_) | None if *method == Method::DELETE => Ok(Route::Remove(device, place)),
+            // MKCOL among them: 400 tells a tracker that the node makes its folders itself.
+            Some(_) | None => refuse(StatusCode::BAD_REQUEST, "unknown method"),
+        }
+    }
+
+    fn of_other(method: &Method, path: &str, query: &str) -> Result<Route, NodeError> {
+        if path.is_empty() && reads(method) {
+            return Ok(Route::Root);
+        }
+        let Some((device, rest)) = device_of(path) else {
+            return unknown(method);
+        };
+        if let Some(place) = rest
+            .strip_prefix("test-write/")
+            .and_then(|name| Place::test_write(device, name))
+        {
+            return Route::of_file(method, device, place, query);
+        }
+        match rest {
+            "usage" if reads(method) => Ok(Route::Usage(device)),
+            "" if *method == Method::GET && query.starts_with("fids") => list(device, query),
+            "" if reads(method) => Ok(Route::Folder(device)),
+            _ => unknown(method),
+        }
+    }
+}
+
+/// The device at the head of a path, and what follows it.
+fn device_of(path: &str) -> Option<(DevId, &str)> {
+    let (head, rest) = path.split_once('/').unwrap_or((path, ""));
+    let device = DevId::new(head.strip_prefix("dev")?.parse().ok()?)?;
+    (head == format!("dev{device}")).then_some((device, rest))
+}
+
+/// No such path: reading finds nothing there, writing is a mistake.
+fn unknown(method: &Method) -> Result<Route, NodeError> {
+    if reads(method) {
+        Err(NodeError::NotFound)
+    } else {
+        refuse(StatusCode::BAD_REQUEST, "Invalid filename")
+    }
+}
+
+/// `fids&first=N&limit=M`
+fn list(device: DevId, query: &str) -> Result<Route, NodeError> {
+    let field = |name: &str| {
+        let mut fields = query.split('&').filter_map(|field| field.split_once('='));
+        fields.find(|(key, _)| *key == name).map(|(_, value)| value)
+    };
+    let first = field("first").and_then(|first| Fid::new(first.parse().ok()?));
+    let limit = field("limit").and_then(|limit| limit.parse::<usize>().ok());
+    match (first, limit) {
+        (Some(first), Some(limit)) if (1..=LIST_MAX).contains(&limit) => {
+            Ok(Route::List { device, first, limit })
+        }
+        _ => refuse(
+            StatusCode::BAD_REQUEST,
+            "a list needs first, a fid, and limit, 1 to 10000",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(method: &str, target: &str) -> Result<Route, NodeError> {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        Route::of(&method, &target.parse().unwrap())
+    }
+
+    fn at(fid: u64) -> DevFid {
+        DevFid {
+            device: DevId::new(1).unwrap(),
+            fid: Fid::new(fid).unwrap(),
+        }
+    }
+
+    #[test]
+    fn requests_are_understood_as_the_original_and_our_extensions_mean_them() {
+        let device = DevId::new(1).unwrap();
+        let place = || Place::of(at(5));
+        let test_write = || Place::test_write(device, "test-write-07").unwrap();
+        let file = "/dev1/0/000/000/0000000005.fid";
+        for (method, target, expected) in [
+            ("GET", "/", Route::Root),
+            ("GET", "/dev1/", Route::Folder(device)),
+            ("HEAD", "/dev1", Route::Folder(device)),
+            ("GET", "/dev1/usage", Route::Usage(device)),
+            ("GET", "//dev1/usage?x=1", Route::Usage(device)),
+            ("GET", "http://host:7500/dev1/usage", Route::Usage(device)),
+            ("GET", file, Route::Read(device, place())),
+            ("HEAD", file, Route::Read(device, place())),
+            ("PUT", file, Route::Write(device, place())),
+            ("DELETE", file, Route::Remove(device, place())),
+            (
+                "PUT",
+                "/dev1/test-write/test-write-07",
+                Route::Write(device, test_write()),
+            ),
+            ("OPTIONS", "/", Route::Options),
+            ("POST", "/dev1/0/000/000/0000000005.fid?join", Route::Join(at(5))),
+            (
+                "GET",
+                "/dev1/0/000/000/0000000005.fid?digest=md5",
+                Route::Digest(device, place(), HashType::Md5),
+            ),
+            (
+                "GET",
+                "/dev1/?fids&first=7&limit=10000",
+                Route::List {
+                    device,
+                    first: at(7).fid,
+                    limit: 10_000,
+                },
+            ),
+        ] {
+            assert_eq!(route(method, target).unwrap(), expected, "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for (method, target, status) in [
+            ("GET", "/etc/passwd", 404),
+            ("GET", "/dev1/tmp/0", 404),
+            ("GET", "/dev01/usage", 404),
+            ("GET", "/dev1/0/000/001/0000000005.fid", 404),
+            ("GET", "/dev1/test-write/..", 404),
+            ("GET", "/dev1/test-write/.hidden", 404),
+            ("PUT", "/dev1/usage", 400),
+            ("PUT", "/dev1/../../etc/passwd", 400),
+            ("PUT", "/dev1/test-write/a/b", 400),
+            ("DELETE", "/dev1/tmp/0", 400),
+            ("MKCOL", "/dev1/0/", 400),
+            ("MKCOL", "/dev1/test-write/", 400),
+            ("MOVE", "/dev1/0/000/000/0000000005.fid", 400),
+            ("POST", "/dev1/0/000/000/0000000005.fid", 400),
+            ("GET", "/dev1/?fids&first=0&limit=5", 400),
+            ("GET", "/dev1/?fids&first=1&limit=10001", 400),
+        ] {
+            let error = route(method, target).expect_err(target);
+            let answer = crate::answer::of_error(&error);
+            assert_eq!(answer.status().as_u16(), status, "{method} {target}");
+        }
+    }
+}

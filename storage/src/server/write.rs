@@ -1,0 +1,210 @@
+//! PUT: a body becomes a file.
+
+use std::{mem, sync::Arc};
+
+use axum::body::Body;
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use tokio::task::JoinHandle;
+
+use super::blocking;
+use crate::{
+    answer::STORED,
+    device::{Device, Place, draft::Draft},
+    digest::{HashType, Hasher},
+    error::NodeError,
+};
+
+/// Bodies of a known size up to this many bytes are held in memory and written in one go, by one blocking thread.
+const WHOLE_MAX: u64 = 256 << 10;
+
+/// Larger bodies are written in pieces of at least this many bytes; two are in memory per request. Below 256 KiB the
+/// hand-over to the writing thread shows, above 1 MiB nothing is won.
+const PIECE: usize = 512 << 10;
+
+/// Stores a request's body.
+///
+/// # Cancel safety
+/// Dropped before the body's end, nothing is kept. Dropped later, the file may appear.
+pub(super) async fn write(
+    device: Arc<Device>,
+    place: Place,
+    request: Request<Body>,
+) -> Result<Response<Body>, NodeError> {
+    let (head, body) = request.into_parts();
+    let size = announced(&head.headers, &body);
+    let md5 = content_md5(&head.headers)?;
+    let writing = Writing {
+        hasher: md5.as_ref().map(|_| Hasher::new(&[HashType::Md5])),
+        draft: None,
+    };
+    let request = Put {
+        device,
+        place,
+        size,
+        md5,
+    };
+    let stored = match size {
+        Some(size) if size <= WHOLE_MAX => small(request, writing, size, body).await,
+        Some(_) | None => large(request, writing, body).await,
+    }?;
+    Ok(stored_answer(stored))
+}
+
+/// The answer to a file that was stored.
+pub(super) fn stored_answer(stored: u64) -> Response<Body> {
+    let mut answer = super::text("<h1>200 - OK</h1>\n");
+    answer.headers_mut().insert(STORED, HeaderValue::from(stored));
+    answer
+}
+
+/// What was asked.
+struct Put {
+    device: Arc<Device>,
+    place: Place,
+    size: Option<u64>,
+    md5: Option<Vec<u8>>,
+}
+
+/// What a blocking thread holds while it writes, and gives back.
+struct Writing {
+    hasher: Option<Hasher>,
+    draft: Option<Draft>,
+}
+
+async fn small(request: Put, writing: Writing, size: u64, mut body: Body) -> Result<u64, NodeError> {
+    let mut pieces = Vec::new();
+    let mut length = 0;
+    while let Some(piece) = next(&mut body).await? {
+        length += long(&piece);
+        if length > size {
+            return Err(wrong_length(size));
+        }
+        pieces.push(piece);
+    }
+    blocking(move || {
+        request
+            .write(writing, &pieces)
+            .and_then(|writing| request.finish(writing))
+    })
+    .await
+}
+
+async fn large(request: Put, writing: Writing, mut body: Body) -> Result<u64, NodeError> {
+    let request = Arc::new(request);
+    let mut writing = start(&request, writing, Vec::new());
+    let (mut pieces, mut held) = (Vec::new(), 0);
+    while let Some(piece) = next(&mut body).await? {
+        held += piece.len();
+        pieces.push(piece);
+        if held >= PIECE {
+            held = 0;
+            writing = start(&request, wait(writing).await?, mem::take(&mut pieces));
+        }
+    }
+    let written = wait(writing).await?;
+    blocking(move || {
+        request
+            .write(written, &pieces)
+            .and_then(|writing| request.finish(writing))
+    })
+    .await
+}
+
+/// Writes pieces beside the reading of the next ones.
+fn start(request: &Arc<Put>, writing: Writing, pieces: Vec<Bytes>) -> JoinHandle<Result<Writing, NodeError>> {
+    let request = Arc::clone(request);
+    tokio::task::spawn_blocking(move || request.write(writing, &pieces))
+}
+
+async fn wait(writing: JoinHandle<Result<Writing, NodeError>>) -> Result<Writing, NodeError> {
+    match writing.await {
+        Ok(outcome) => outcome,
+        Err(lost) => Err(NodeError::Device(std::io::Error::other(lost))),
+    }
+}
+
+impl Put {
+    /// Appends pieces; the first call starts the file.
+    fn write(&self, writing: Writing, pieces: &[Bytes]) -> Result<Writing, NodeError> {
+        let Writing { mut hasher, draft } = writing;
+        let mut draft = match draft {
+            Some(draft) => draft,
+            None => Draft::begin(Arc::clone(&self.device), self.place.clone(), self.size)?,
+        };
+        if let Some(hasher) = &mut hasher {
+            for piece in pieces {
+                hasher.update(piece);
+            }
+        }
+        draft.write(pieces)?;
+        if let Some(size) = self.size.filter(|size| draft.written() > *size) {
+            return Err(wrong_length(size));
+        }
+        Ok(Writing {
+            hasher,
+            draft: Some(draft),
+        })
+    }
+
+    /// Checks length and digest, and gives the file its name.
+    fn finish(&self, writing: Writing) -> Result<u64, NodeError> {
+        let draft = writing.draft.expect("write starts the file, and precedes finish");
+        if let Some(size) = self.size.filter(|size| draft.written() != *size) {
+            return Err(wrong_length(size));
+        }
+        let md5 = writing.hasher.map(Hasher::finish);
+        let found = md5.as_ref().and_then(|digests| digests.get(HashType::Md5));
+        if found.map(|digest| &digest.bytes) != self.md5.as_ref() {
+            return Err(NodeError::Digest(HashType::Md5));
+        }
+        draft.finish()
+    }
+}
+
+fn wrong_length(size: u64) -> NodeError {
+    NodeError::Body(format!("it is not {size} bytes long"))
+}
+
+/// The next piece of a body that has bytes in it.
+pub(super) async fn next(body: &mut Body) -> Result<Option<Bytes>, NodeError> {
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| NodeError::Body(error.to_string()))?;
+        if let Ok(piece) = frame.into_data()
+            && !piece.is_empty()
+        {
+            return Ok(Some(piece));
+        }
+    }
+    Ok(None)
+}
+
+/// The length that a request announces, if it does.
+fn announced(headers: &HeaderMap, body: &Body) -> Option<u64> {
+    let header = headers.get(header::CONTENT_LENGTH);
+    let length = header.and_then(|length| length.to_str().ok()?.parse().ok());
+    length.or_else(|| body.size_hint().exact())
+}
+
+/// The digest that a request announces. mogstored takes it with and without padding.
+fn content_md5(headers: &HeaderMap) -> Result<Option<Vec<u8>>, NodeError> {
+    let Some(value) = headers.get("content-md5") else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or("").trim_end_matches('=');
+    match STANDARD_NO_PAD.decode(text) {
+        Ok(bytes) if bytes.len() == HashType::Md5.size() => Ok(Some(bytes)),
+        Ok(_) | Err(_) => super::refuse(
+            StatusCode::BAD_REQUEST,
+            "Content-MD5 mismatch, it is not a digest",
+        ),
+    }
+}
+
+/// The length of a piece.
+fn long(piece: &Bytes) -> u64 {
+    u64::try_from(piece.len()).expect("usize fits in u64 where Linux runs")
+}
