@@ -3,16 +3,28 @@
 //! [`Db`] is the database, [`Tx`] a connection to it, [`Sql`] a statement. A statement is a `const` above the one function
 //! that uses it, in the file of its table.
 
+pub(crate) mod buckets;
+pub(crate) mod checksums;
+pub(crate) mod classes;
 pub mod db;
+pub(crate) mod devices;
+pub(crate) mod domains;
 pub(crate) mod encoding;
 pub mod error;
+pub(crate) mod files;
+pub(crate) mod hosts;
+pub(crate) mod ids;
 mod migrate;
+pub(crate) mod queues;
+pub(crate) mod replicas;
 pub mod row;
 mod server;
 pub mod settings;
 pub mod sql;
 mod sqlite;
+pub(crate) mod tempfiles;
 pub mod tx;
+pub(crate) mod users;
 mod writer;
 
 #[cfg(test)]

@@ -31,6 +31,20 @@ pub struct User {
     pub created: Timestamp,
 }
 
+impl User {
+    /// Root, who is always there.
+    #[must_use]
+    pub fn root() -> User {
+        User {
+            id: UserId::root(),
+            name: "root".to_owned(),
+            display_name: "root".to_owned(),
+            email: None,
+            created: Timestamp::default(),
+        }
+    }
+}
+
 /// An access key id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccessKey(pub String);

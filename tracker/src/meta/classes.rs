@@ -1,0 +1,87 @@
+//! `class` and `mogul_class`: how many copies, and what an answer waits for.
+
+use super::{
+    Row, Sql, Tx,
+    encoding::hash_of,
+    ids::{number_of, opt_number_of},
+    sql::sql,
+};
+use crate::{
+    Error,
+    model::{Ack, Class, ClassId, ClassName, Degraded, DomainId},
+};
+
+const ALL: Sql = sql(
+    "select c.dmid, c.classid, c.classname, c.mindevcount, c.replpolicy, c.hashtype, m.ack, m.degraded \
+     from class c left join mogul_class m on m.dmid = c.dmid and m.classid = c.classid \
+     order by c.dmid, c.classid limit 16777216",
+);
+
+/// All classes that have a row.
+pub(crate) async fn classes(tx: &mut Tx) -> Result<Vec<Class>, Error> {
+    tx.rows(&ALL, vec![]).await?.iter().map(class_of).collect()
+}
+
+const OF_DOMAIN: Sql = sql(
+    "select c.dmid, c.classid, c.classname, c.mindevcount, c.replpolicy, c.hashtype, m.ack, m.degraded \
+     from class c left join mogul_class m on m.dmid = c.dmid and m.classid = c.classid \
+     where c.dmid = ? order by c.classid limit 256",
+);
+
+/// The classes of a domain that have a row.
+pub(crate) async fn classes_of(tx: &mut Tx, domain: DomainId) -> Result<Vec<Class>, Error> {
+    let rows = tx.rows(&OF_DOMAIN, vec![domain.into()]).await?;
+    rows.iter().map(class_of).collect()
+}
+
+const INSERT: Sql = sql(
+    "insert into class (dmid, classid, classname, mindevcount, hashtype, replpolicy) \
+     values (?, ?, ?, ?, ?, ?)",
+);
+const INSERT_SETTINGS: Sql =
+    sql("insert into mogul_class (dmid, classid, ack, degraded) values (?, ?, ?, ?)");
+
+/// Adds a class under its number.
+pub(crate) async fn class_added(tx: &mut Tx, class: &Class) -> Result<(), Error> {
+    let args = vec![
+        class.domain.into(),
+        class.id.into(),
+        class.name.as_str().into(),
+        class.mindevcount.into(),
+        class.hash.map(super::encoding::hash_number).into(),
+        class.policy.as_str().into(),
+    ];
+    tx.run(&INSERT, args).await?;
+    if (class.ack, class.degraded) == (Ack::default(), Degraded::default()) {
+        return Ok(());
+    }
+    let ack = match class.ack {
+        Ack::All => 0,
+        Ack::Copies(copies) => copies,
+    };
+    let degraded: u8 = match class.degraded {
+        Degraded::Accept => 0,
+        Degraded::Refuse => 1,
+    };
+    let args = vec![class.domain.into(), class.id.into(), ack.into(), degraded.into()];
+    tx.run(&INSERT_SETTINGS, args).await?;
+    Ok(())
+}
+
+fn class_of(row: &Row) -> Result<Class, Error> {
+    let name = row.text(2)?;
+    let ack = opt_number_of::<u8>(row, 6)?.unwrap_or(0);
+    Ok(Class {
+        domain: DomainId(number_of(row, 0)?),
+        id: ClassId(number_of(row, 1)?),
+        name: ClassName::parse(&name).ok_or_else(|| Error::Internal(format!("class name {name:?}")))?,
+        mindevcount: number_of::<u8>(row, 3)?.max(1),
+        policy: row.opt_text(4)?.unwrap_or_default(),
+        hash: row.opt_int(5)?.map(hash_of).transpose()?,
+        ack: if ack == 0 { Ack::All } else { Ack::Copies(ack) },
+        degraded: match row.opt_int(7)? {
+            None | Some(0) => Degraded::Accept,
+            Some(_) => Degraded::Refuse,
+        },
+    })
+}

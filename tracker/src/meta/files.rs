@@ -1,0 +1,150 @@
+//! `file`: what is stored, and its end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use mogul_storage::Fid;
+
+use super::{
+    Sql, Tx, Value,
+    ids::{LIST_MAX, fid_of, number_of},
+    queues,
+    sql::sql,
+};
+use crate::{
+    Error,
+    model::{ClassId, DomainId, Timestamp},
+};
+
+/// How long the bytes of what was an object stay after its end: whoever looked it up just before opens its files, or
+/// the next segment of it, within this time. What is open stays readable on a local device anyhow.
+pub(crate) const READERS_GRACE: Duration = Duration::from_secs(5);
+
+/// A row of `file`, without its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileRow {
+    /// The fid.
+    pub(crate) fid: Fid,
+    /// Its domain.
+    pub(crate) domain: DomainId,
+    /// Its class.
+    pub(crate) class: ClassId,
+    /// Its size in bytes.
+    pub(crate) size: u64,
+}
+
+const BY_FID: Sql = sql("select fid, dmid, classid, length from file where fid in (…) order by fid");
+
+/// The files among these fids.
+pub(crate) async fn files_by_fid(tx: &mut Tx, fids: &[Fid]) -> Result<BTreeMap<Fid, FileRow>, Error> {
+    let mut files = BTreeMap::new();
+    for fids in fids.chunks(LIST_MAX) {
+        for row in tx.rows_list(&BY_FID, fids.len(), values(fids)).await? {
+            let file = FileRow {
+                fid: fid_of(&row, 0)?,
+                domain: DomainId(number_of(&row, 1)?),
+                class: ClassId(number_of(&row, 2)?),
+                size: row.opt_int(3)?.and_then(|size| size.try_into().ok()).unwrap_or(0),
+            };
+            files.insert(file.fid, file);
+        }
+    }
+    Ok(files)
+}
+
+/// Which of these fids are files.
+pub(crate) async fn files_present(tx: &mut Tx, fids: &[Fid]) -> Result<BTreeSet<Fid>, Error> {
+    Ok(files_by_fid(tx, fids).await?.into_keys().collect())
+}
+
+const LOCK: Sql =
+    sql("select fid from file where fid = ? for update").sqlite("select fid from file where fid = ?");
+
+/// Whether a fid is a file; it stays what it is until the transaction ends.
+pub(crate) async fn file_locked(tx: &mut Tx, fid: Fid) -> Result<bool, Error> {
+    Ok(!tx.rows(&LOCK, vec![fid.into()]).await?.is_empty())
+}
+
+const COUNT: Sql =
+    sql("update file set devcount = (select count(*) from file_on where fid = ?) where fid = ?");
+
+/// Counts the replicas of a file anew.
+pub(crate) async fn devcount_updated(tx: &mut Tx, fid: Fid) -> Result<(), Error> {
+    tx.run(&COUNT, vec![fid.into(), fid.into()]).await?;
+    Ok(())
+}
+
+const DIGESTS: Sql = sql(
+    "select fid, crc64 from mogul_object where fid in (…) and crc64 is not null \
+     order by fid",
+);
+const PART_DIGESTS: Sql = sql("select part_fid, crc64 from mogul_segment where part_fid in (…) \
+     and crc64 is not null order by part_fid");
+
+/// CRC64/NVME of these files, where it is known: big-endian, what whole reads are checked with.
+pub(crate) async fn digests_known(tx: &mut Tx, fids: &[Fid]) -> Result<BTreeMap<Fid, [u8; 8]>, Error> {
+    let mut known = BTreeMap::new();
+    for fids in fids.chunks(LIST_MAX) {
+        for statement in [&DIGESTS, &PART_DIGESTS] {
+            for row in tx.rows_list(statement, fids.len(), values(fids)).await? {
+                if let Some(crc64) = super::encoding::crc64_of(row.opt_bytes(1)?)? {
+                    known.insert(fid_of(&row, 0)?, crc64);
+                }
+            }
+        }
+    }
+    Ok(known)
+}
+
+const SEGMENTED: Sql = sql(
+    "select fid from mogul_segment where fid = ? and part_fid is not null \
+     order by ordinal limit 1",
+);
+
+/// Whether a file still lies in the parts it was uploaded in.
+pub(crate) async fn file_segmented(tx: &mut Tx, fid: Fid) -> Result<bool, Error> {
+    Ok(!tx.rows(&SEGMENTED, vec![fid.into()]).await?.is_empty())
+}
+
+const PARTS: Sql = sql(
+    "select part_fid from mogul_segment where fid in (…) and part_fid is not null \
+     order by part_fid",
+);
+const FORGET_FILES: Sql = sql("delete from file where fid in (…)");
+const FORGET_OBJECTS: Sql = sql("delete from mogul_object where fid in (…)");
+const FORGET_CHECKSUMS: Sql = sql("delete from checksum where fid in (…)");
+const FORGET_SEGMENTS: Sql = sql("delete from mogul_segment where fid in (…)");
+const FORGET_JOINS: Sql = sql("delete from mogul_join where fid in (…)");
+
+/// Ends files that were objects, or parts of them: they are no longer in any table but `file_on`, and their bytes are
+/// queued for deletion after [`READERS_GRACE`]. The files of an object's segments go with it.
+pub(crate) async fn release(tx: &mut Tx, fids: &[Fid], now: Timestamp) -> Result<(), Error> {
+    let delete_at = now.after(READERS_GRACE);
+    let mut parts = Vec::new();
+    for fids in fids.chunks(LIST_MAX) {
+        for row in tx.rows_list(&PARTS, fids.len(), values(fids)).await? {
+            parts.push(fid_of(&row, 0)?);
+        }
+        for statement in [&FORGET_SEGMENTS, &FORGET_JOINS] {
+            tx.run_list(statement, fids.len(), values(fids)).await?;
+        }
+        forget(tx, fids, delete_at).await?;
+    }
+    for parts in parts.chunks(LIST_MAX) {
+        forget(tx, parts, delete_at).await?;
+    }
+    Ok(())
+}
+
+/// Forgets at most [`LIST_MAX`] files and queues their bytes.
+async fn forget(tx: &mut Tx, fids: &[Fid], delete_at: Timestamp) -> Result<(), Error> {
+    for statement in [&FORGET_FILES, &FORGET_OBJECTS, &FORGET_CHECKSUMS] {
+        tx.run_list(statement, fids.len(), values(fids)).await?;
+    }
+    queues::delete(tx, fids, delete_at).await
+}
+
+/// Fids as arguments.
+pub(crate) fn values(fids: &[Fid]) -> Vec<Value> {
+    fids.iter().map(|fid| (*fid).into()).collect()
+}
