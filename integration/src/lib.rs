@@ -1,1 +1,3 @@
-//! placeholder
+//! The whole system seen through its doors: what the tests of this folder share.
+//!
+//! Tests live in `tests/` (Rust) and `external/` (foreign clients).
