@@ -1,0 +1,1 @@
+"""What the tests share: the running binary, a signer of our own, requests as bytes."""
