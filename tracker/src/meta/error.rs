@@ -49,6 +49,9 @@ pub enum DbError {
     /// A number does not fit the engines' signed 64-bit integers.
     #[error("the number {0} is too large for the database")]
     TooLarge(u64),
+    /// A stored number is no fid.
+    #[error("the database has the fid {0}")]
+    BadFid(i64),
     /// More arguments than one statement takes.
     #[error("{0} arguments are more than one statement takes")]
     TooManyArguments(usize),

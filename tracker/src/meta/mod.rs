@@ -11,6 +11,7 @@ pub(crate) mod devices;
 pub(crate) mod domains;
 pub(crate) mod encoding;
 pub mod error;
+pub mod fid_blocks;
 pub(crate) mod files;
 pub(crate) mod hosts;
 pub(crate) mod ids;

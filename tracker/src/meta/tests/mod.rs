@@ -1,4 +1,5 @@
 //! One suite for all engines.
 
 pub(crate) mod engines;
+mod fid_blocks;
 mod suite;
