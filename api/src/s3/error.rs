@@ -89,6 +89,7 @@ codes! {
     InvalidStorageClass = "InvalidStorageClass", BAD_REQUEST;
     InvalidTag = "InvalidTag", BAD_REQUEST;
     InvalidUri = "InvalidURI", BAD_REQUEST;
+    InvalidToken = "InvalidToken", BAD_REQUEST;
     KeyTooLongError = "KeyTooLongError", BAD_REQUEST;
     KmsNotFoundException = "KMS.NotFoundException", BAD_REQUEST;
     MalformedAclError = "MalformedACLError", BAD_REQUEST;

@@ -2,6 +2,9 @@
 //!
 //! [`route`] says what a request asks for, [`request`] is what a handler gets, `ops` has the handlers, one file per group.
 
+pub mod auth;
+pub mod checksum;
+pub mod date;
 pub mod error;
 pub mod request;
 pub mod route;
@@ -19,7 +22,12 @@ pub type Response = http::Response<axum::body::Body>;
 
 /// The S3 face of one process; cheap to clone.
 #[derive(Clone)]
-pub struct S3(Arc<Parts>);
+pub struct S3(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    signing_keys: auth::SigningKeys,
+}
 
 /// What an [`S3`] is made of.
 pub struct Parts {
@@ -70,7 +78,16 @@ impl S3 {
     /// The face made of these parts.
     #[must_use]
     pub fn new(parts: Parts) -> S3 {
-        S3(Arc::new(parts))
+        S3(Arc::new(Inner {
+            parts,
+            signing_keys: auth::SigningKeys::default(),
+        }))
+    }
+
+    /// The signing keys that were derived lately.
+    #[must_use]
+    pub fn signing_keys(&self) -> &auth::SigningKeys {
+        &self.0.signing_keys
     }
 }
 
@@ -78,6 +95,6 @@ impl std::ops::Deref for S3 {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.0.parts
     }
 }

@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::{HeaderMap, Method, Uri};
 use mogul_tracker::model::{Bucket, Key, Timestamp, User, UserId};
 
-use super::route::Query;
+use super::{auth::payload::Payload, route::Query};
 
 /// The id of one request: 16 upper-case hex digits, on every answer and in every error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +88,9 @@ pub struct Request {
     pub head: RequestHead,
     /// Who sent it.
     pub identity: Identity,
-    /// The body as it comes from the wire, framed as its headers say.
+    /// How the body is framed, and what is signed of it.
+    pub payload: Payload,
+    /// The body as it comes from the wire; read by [`super::auth::payload`] alone.
     pub body: Body,
 }
 

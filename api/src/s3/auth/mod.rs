@@ -1,0 +1,144 @@
+//! Who sends a request, what its body must be, and whether it may.
+//!
+//! One authenticator, before routing, for every door: [`authenticate`] tells the kinds of credentials apart as one
+//! enum, matched exhaustively, so that no door can forget one (MinIO's CVE-2026-40344 was a kind that one handler's
+//! switch did not know). What is signed of the body is carried on as a [`Payload`], by which the body is decoded.
+//!
+//! [`header`] and [`presign`] read the two places of SigV4 into one claim, [`sigv4`] checks it, [`chunked`] decodes
+//! `aws-chunked` bodies, [`payload`] checks what a body was said to be, [`authorize`] says who may do what.
+
+pub mod authorize;
+pub mod chunked;
+mod credential;
+mod header;
+mod keys;
+pub mod payload;
+mod presign;
+mod sigv4;
+
+use http::header::AUTHORIZATION;
+use mogul_tracker::{Error, model::SecretKey};
+
+use super::{
+    Identity, RequestHead, S3, S3Config,
+    error::{Code, S3Error},
+};
+use credential::Claim;
+pub use keys::SigningKeys;
+use payload::Payload;
+
+/// A request whose sender is known.
+#[derive(Debug)]
+pub struct Authenticated {
+    /// Who sent it.
+    pub identity: Identity,
+    /// How its body is framed, and what is signed of it.
+    pub payload: Payload,
+}
+
+/// Where a request carries its credentials.
+enum Kind {
+    Anonymous,
+    Header,
+    Query,
+}
+
+/// Finds out who sent a request. Reads no body, so that a refusal comes before `100 Continue`.
+///
+/// A presigned request may carry in its query what others carry in `x-amz-` headers: those are added to the head.
+///
+/// # Errors
+/// Those of s3.md, "Authentication"; [`Code::ServiceUnavailable`] if the key cannot be looked up.
+pub async fn authenticate(s3: &S3, head: &mut RequestHead) -> Result<Authenticated, S3Error> {
+    let Some(claim) = claim(head, &s3.config)? else {
+        return anonymous(head);
+    };
+    let credential = credential_of(s3, &claim).await?;
+    let payload = admit(&claim, head, &credential.secret_key, s3.signing_keys())?;
+    Ok(Authenticated {
+        identity: Identity::User(credential.user),
+        payload,
+    })
+}
+
+/// What a request claims of its signature, checked as far as that goes without the secret; `None` if it is not signed.
+fn claim(head: &RequestHead, config: &S3Config) -> Result<Option<Claim>, S3Error> {
+    let claim = match kind(head)? {
+        Kind::Anonymous => return Ok(None),
+        Kind::Header => header::claim(head)?,
+        Kind::Query => presign::claim(head)?,
+    };
+    claim.check_scope(config)?;
+    claim.check_time(head.received)?;
+    Ok(Some(claim))
+}
+
+/// Checks a claim's signature.
+fn admit(
+    claim: &Claim,
+    head: &mut RequestHead,
+    secret: &SecretKey,
+    keys: &SigningKeys,
+) -> Result<Payload, S3Error> {
+    let signer = sigv4::verify(claim, head, secret, keys)?;
+    let payload = Payload::signed(&claim.payload, signer)?;
+    presign::adopt_parameters(head, claim)?;
+    Ok(payload)
+}
+
+fn kind(head: &RequestHead) -> Result<Kind, S3Error> {
+    let query = head.query.has("X-Amz-Algorithm")
+        || head.query.has("X-Amz-Signature")
+        || head.query.has("X-Amz-Credential");
+    let old_query = head.query.has("AWSAccessKeyId") && head.query.has("Signature");
+    match (head.headers.contains_key(AUTHORIZATION), query, old_query) {
+        (false, false, false) => Ok(Kind::Anonymous),
+        (true, false, false) => Ok(Kind::Header),
+        (false, true, false) => Ok(Kind::Query),
+        (false, false, true) => Err(old_signature()),
+        (true, true, _) | (true, _, true) | (_, true, true) => Err(S3Error::new(
+            Code::InvalidArgument,
+            "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or \
+             the Authorization header should be specified",
+        )
+        .with("ArgumentName", "Authorization")),
+    }
+}
+
+fn old_signature() -> S3Error {
+    S3Error::new(
+        Code::InvalidRequest,
+        "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
+    )
+}
+
+fn anonymous(head: &RequestHead) -> Result<Authenticated, S3Error> {
+    if head.query.iter().any(|(name, _)| name.starts_with("response-")) {
+        return Err(S3Error::new(
+            Code::InvalidRequest,
+            "Request specific response headers cannot be used for anonymous GET requests.",
+        ));
+    }
+    Ok(Authenticated {
+        identity: Identity::Anonymous,
+        payload: Payload::unsigned(head.header("x-amz-content-sha256"))?,
+    })
+}
+
+/// The credential that a claim names: root's from the configuration, all others from the tracker.
+async fn credential_of(s3: &S3, claim: &Claim) -> Result<mogul_tracker::model::Credential, S3Error> {
+    let key = &claim.credential.access_key;
+    if *key == s3.config.root.access_key {
+        return Ok(s3.config.root.clone());
+    }
+    match s3.tracker.credential(key).await {
+        Ok(credential) => Ok(credential),
+        Err(Error::UnknownAccessKey) => {
+            Err(S3Error::from(Error::UnknownAccessKey).with("AWSAccessKeyId", key.0.clone()))
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
