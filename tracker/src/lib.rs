@@ -55,3 +55,66 @@ pub struct Settings {
 struct Inner {
     parts: Parts,
 }
+
+impl Tracker {
+    /// The database.
+    pub(crate) fn db(&self) -> &meta::Db {
+        &self.0.parts.db
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> model::Timestamp {
+        self.0.parts.clock.now()
+    }
+
+    /// Chance.
+    pub(crate) fn entropy(&self) -> &dyn rng::Entropy {
+        &*self.0.parts.entropy
+    }
+
+    /// How devices are reached.
+    pub(crate) fn nodes(&self) -> &nodes::Nodes {
+        &self.0.parts.nodes
+    }
+
+    /// Settings of this process.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.parts.settings
+    }
+
+    /// The cluster as it is now.
+    pub(crate) fn view(&self) -> Arc<view::ClusterView> {
+        todo!()
+    }
+
+    /// What writes finished uploads.
+    pub(crate) fn committer(&self) -> &meta::committer::Committer {
+        todo!()
+    }
+
+    /// Reserves a fid without devices: an object of several parts has no file of its own at first.
+    pub(crate) async fn reserve_fid(&self) -> Result<mogul_storage::Fid, Error> {
+        todo!()
+    }
+
+    /// Ends the reservation of a fid whose fate is in the database.
+    pub(crate) fn finish(&self, fid: mogul_storage::Fid) {
+        let _ = fid;
+        todo!()
+    }
+
+    /// Tells the join job that there is work.
+    pub(crate) fn wake_join(&self) {
+        todo!()
+    }
+
+    /// Tells the delete job that there is work.
+    pub(crate) fn wake_deletion(&self) {
+        todo!()
+    }
+
+    /// Tells the replicate job that there is work.
+    pub(crate) fn wake_replication(&self) {
+        todo!()
+    }
+}

@@ -14,3 +14,16 @@ pub(crate) async fn forget(tx: &mut Tx, fids: &[Fid]) -> Result<(), Error> {
     }
     Ok(())
 }
+
+const ADD: Sql = sql("insert into checksum (fid, hashtype, checksum) values (…)");
+
+/// Keeps the digests of new files: fid, number of the algorithm, bytes.
+pub(crate) async fn added(tx: &mut Tx, digests: &[(Fid, i64, Vec<u8>)]) -> Result<(), Error> {
+    for digests in digests.chunks(LIST_MAX) {
+        let rows = digests
+            .iter()
+            .flat_map(|(fid, hash, bytes)| [(*fid).into(), (*hash).into(), bytes.clone().into()]);
+        tx.run_list(&ADD, digests.len(), rows.collect()).await?;
+    }
+    Ok(())
+}

@@ -1,5 +1,7 @@
 //! `domain` and `mogul_bucket`: names of files' spaces, and what S3 knows of them.
 
+use std::collections::BTreeSet;
+
 use super::{Engine, Row, Sql, Tx, ids::number_of, settings, sql::sql};
 use crate::{
     Error,
@@ -128,4 +130,27 @@ pub(super) fn bucket_of(row: &Row) -> Result<Bucket, Error> {
         owner: row.opt_text(2)?.map_or_else(UserId::root, UserId),
         created: Timestamp::from_millis(row.opt_int(3)?.unwrap_or(0)),
     })
+}
+
+const HELD: Sql = sql("select dmid from domain where dmid in (…) order by dmid for share")
+    .sqlite("select dmid from domain where dmid in (…) order by dmid")
+    .mysql("select dmid from domain where dmid in (…) order by dmid lock in share mode");
+
+/// Which of these domains exist; they cannot be removed until the transaction ends.
+pub(crate) async fn domains_held(
+    tx: &mut Tx,
+    domains: &BTreeSet<DomainId>,
+) -> Result<BTreeSet<DomainId>, Error> {
+    let args = domains.iter().map(|domain| (*domain).into()).collect();
+    let rows = tx.rows_list(&HELD, domains.len(), args).await?;
+    rows.iter().map(|row| Ok(DomainId(number_of(row, 0)?))).collect()
+}
+
+/// Keeps a domain from being removed until the transaction ends.
+///
+/// # Errors
+/// [`Error::UnknownDomain`].
+pub(crate) async fn domain_held(tx: &mut Tx, domain: DomainId) -> Result<(), Error> {
+    let held = domains_held(tx, &BTreeSet::from([domain])).await?;
+    held.contains(&domain).then_some(()).ok_or(Error::UnknownDomain)
 }

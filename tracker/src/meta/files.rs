@@ -13,12 +13,16 @@ use super::{
 };
 use crate::{
     Error,
-    model::{ClassId, DomainId, Timestamp},
+    model::{ClassId, DomainId, Key, Timestamp},
 };
 
 /// How long the bytes of what was an object stay after its end: whoever looked it up just before opens its files, or
 /// the next segment of it, within this time. What is open stays readable on a local device anyhow.
 pub(crate) const READERS_GRACE: Duration = Duration::from_secs(5);
+
+/// How long the bytes of a part stay after its object has ended or has been joined: whoever reads the object in segments
+/// opens the next one only when the last is read.
+pub(crate) const SEGMENT_READERS_GRACE: Duration = Duration::from_secs(60);
 
 /// A row of `file`, without its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,10 +118,10 @@ const FORGET_FILES: Sql = sql("delete from file where fid in (…)");
 const FORGET_OBJECTS: Sql = sql("delete from mogul_object where fid in (…)");
 const FORGET_CHECKSUMS: Sql = sql("delete from checksum where fid in (…)");
 const FORGET_SEGMENTS: Sql = sql("delete from mogul_segment where fid in (…)");
-const FORGET_JOINS: Sql = sql("delete from mogul_join where fid in (…)");
 
 /// Ends files that were objects, or parts of them: they are no longer in any table but `file_on`, and their bytes are
-/// queued for deletion after [`READERS_GRACE`]. The files of an object's segments go with it.
+/// queued for deletion after [`READERS_GRACE`]. The files of an object's segments go with it. A row in `mogul_join` stays:
+/// whoever claims it looks for what an attempt to join left behind.
 pub(crate) async fn release(tx: &mut Tx, fids: &[Fid], now: Timestamp) -> Result<(), Error> {
     let delete_at = now.after(READERS_GRACE);
     let mut parts = Vec::new();
@@ -125,13 +129,16 @@ pub(crate) async fn release(tx: &mut Tx, fids: &[Fid], now: Timestamp) -> Result
         for row in tx.rows_list(&PARTS, fids.len(), values(fids)).await? {
             parts.push(fid_of(&row, 0)?);
         }
-        for statement in [&FORGET_SEGMENTS, &FORGET_JOINS] {
-            tx.run_list(statement, fids.len(), values(fids)).await?;
-        }
+        tx.run_list(&FORGET_SEGMENTS, fids.len(), values(fids)).await?;
         forget(tx, fids, delete_at).await?;
     }
+    release_parts(tx, &parts, now).await
+}
+
+/// Ends files that were parts of an object: their bytes are queued for deletion after [`SEGMENT_READERS_GRACE`].
+pub(crate) async fn release_parts(tx: &mut Tx, parts: &[Fid], now: Timestamp) -> Result<(), Error> {
     for parts in parts.chunks(LIST_MAX) {
-        forget(tx, parts, delete_at).await?;
+        forget(tx, parts, now.after(SEGMENT_READERS_GRACE)).await?;
     }
     Ok(())
 }
@@ -147,4 +154,61 @@ async fn forget(tx: &mut Tx, fids: &[Fid], delete_at: Timestamp) -> Result<(), E
 /// Fids as arguments.
 pub(crate) fn values(fids: &[Fid]) -> Vec<Value> {
     fids.iter().map(|fid| (*fid).into()).collect()
+}
+
+/// A new row of `file`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewFile<'a> {
+    /// The fid.
+    pub(crate) fid: Fid,
+    /// Its domain.
+    pub(crate) domain: DomainId,
+    /// Its key.
+    pub(crate) key: &'a Key,
+    /// Its size in bytes.
+    pub(crate) size: u64,
+    /// Its class.
+    pub(crate) class: ClassId,
+    /// Its replicas on record.
+    pub(crate) devcount: usize,
+}
+
+const ADD: Sql = sql("insert into file (fid, dmid, dkey, length, classid, devcount) values (…)");
+
+/// Adds files. A key that has been taken meanwhile makes the transaction run again.
+pub(crate) async fn added(tx: &mut Tx, files: &[NewFile<'_>]) -> Result<(), Error> {
+    for files in files.chunks(LIST_MAX) {
+        let rows = files.iter().flat_map(|file| {
+            [
+                file.fid.into(),
+                file.domain.into(),
+                file.key.into(),
+                file.size.into(),
+                file.class.into(),
+                file.devcount.into(),
+            ]
+        });
+        tx.run_list(&ADD, files.len(), rows.collect()).await?;
+    }
+    Ok(())
+}
+
+const RECLASS: Sql = sql("update file set classid = ? where fid in (…)");
+
+/// Gives files another class.
+pub(crate) async fn reclassed(tx: &mut Tx, fids: &[Fid], class: ClassId) -> Result<(), Error> {
+    for fids in fids.chunks(LIST_MAX) {
+        let mut args = vec![class.into()];
+        args.extend(values(fids));
+        tx.run_list(&RECLASS, fids.len(), args).await?;
+    }
+    Ok(())
+}
+
+const RENAME: Sql = sql("update file set dkey = ? where fid = ?");
+
+/// Gives a file another key.
+pub(crate) async fn renamed(tx: &mut Tx, fid: Fid, key: &Key) -> Result<(), Error> {
+    tx.run(&RENAME, vec![key.into(), fid.into()]).await?;
+    Ok(())
 }

@@ -6,6 +6,7 @@
 pub(crate) mod buckets;
 pub(crate) mod checksums;
 pub(crate) mod classes;
+pub(crate) mod committer;
 pub mod db;
 pub(crate) mod devices;
 pub(crate) mod domains;
@@ -16,15 +17,18 @@ pub(crate) mod files;
 pub(crate) mod hosts;
 pub(crate) mod ids;
 mod migrate;
+pub(crate) mod objects;
 pub(crate) mod queues;
 pub(crate) mod replicas;
 pub mod row;
+pub(crate) mod segments;
 mod server;
 pub mod settings;
 pub mod sql;
 mod sqlite;
 pub(crate) mod tempfiles;
 pub mod tx;
+pub(crate) mod uploads;
 pub(crate) mod users;
 mod writer;
 

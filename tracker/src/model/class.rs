@@ -87,3 +87,15 @@ pub struct Class {
     /// What happens when that cannot be had.
     pub degraded: Degraded,
 }
+
+impl Class {
+    /// Durable copies that an answer waits for: never more than [`Class::mindevcount`], never none.
+    #[must_use]
+    pub fn copies_acknowledged(&self) -> usize {
+        let copies = match self.ack {
+            Ack::All => self.mindevcount,
+            Ack::Copies(copies) => copies.min(self.mindevcount),
+        };
+        usize::from(copies.max(1))
+    }
+}

@@ -1,18 +1,32 @@
 //! Multipart uploads: begun, filled part by part, completed into one object or aborted.
+//!
+//! A part is a fid like any other, under a reserved key in the class of its upload. Completing moves no bytes: the object
+//! is a new fid whose segments are the parts, until [`crate::jobs::join`] makes one file of them.
+
+mod complete;
+mod list;
+mod parts;
+mod plan;
 
 use mogul_storage::Digest;
 
 use super::{
-    buckets::Page,
     files::{Opened, Stored},
     objects::Written,
 };
 use crate::{
     Error, Tracker,
+    meta::{
+        domains,
+        uploads::{self, StoredUpload, UploadState},
+    },
     model::{
-        Attributes, Checksum, ChecksumType, Class, DomainId, ETag, Key, Part, PartNumber, Tags, Upload,
+        Attributes, Checksum, ChecksumType, Class, DomainId, ETag, Key, PartNumber, Tags, Timestamp, Upload,
         UploadId, UserId, WriteCondition,
     },
+    placement::{Wish, choose},
+    policy::PolicySpec,
+    rng,
 };
 
 /// Begins an upload.
@@ -113,13 +127,46 @@ pub enum UploadEntry {
 }
 
 impl Tracker {
-    /// Begins an upload.
+    /// Begins an upload: its devices are chosen now, so that all parts can lie together.
     ///
     /// # Errors
     /// [`Error::UnknownDomain`], [`Error::NoDevices`], [`Error::Database`].
     pub async fn create_upload(&self, request: CreateUpload) -> Result<Upload, Error> {
-        let _ = request;
-        todo!()
+        let now = self.now();
+        let class = &request.class;
+        let wish = Wish {
+            copies: usize::from(class.mindevcount),
+            size: 0,
+            min_free_bytes: self.settings().min_free_bytes,
+            policy: PolicySpec::parse(&class.policy).unwrap_or(PolicySpec::DEFAULT),
+            prefer: &[],
+        };
+        let devices = choose(&self.view().candidates(), &wish, || self.entropy().next_u64());
+        if devices.is_empty() {
+            return Err(Error::NoDevices);
+        }
+        let upload = Upload {
+            id: upload_id(now, self.entropy()),
+            domain: class.domain,
+            key: request.key,
+            class: class.id,
+            owner: request.owner,
+            initiated: now,
+            attributes: request.attributes,
+            tags: request.tags,
+            checksum: request.checksum,
+            devices,
+        };
+        let added = std::sync::Arc::new(upload.clone());
+        let write = self.db().write(move |tx| {
+            let upload = std::sync::Arc::clone(&added);
+            Box::pin(async move {
+                domains::domain_held(tx, upload.domain).await?;
+                uploads::upload_added(tx, &upload).await
+            })
+        });
+        write.await?;
+        Ok(upload)
     }
 
     /// Finds an upload in progress.
@@ -127,28 +174,9 @@ impl Tracker {
     /// # Errors
     /// [`Error::UnknownUpload`] also if it is of another domain or key; [`Error::Database`].
     pub async fn upload(&self, domain: DomainId, key: &Key, id: &UploadId) -> Result<Upload, Error> {
-        let _ = (domain, key, id);
-        todo!()
-    }
-
-    /// Records a part. On any error but [`Error::Database`] the fid has been given up.
-    ///
-    /// # Errors
-    /// [`Error::UnknownUpload`] (also if it ended meanwhile), [`Error::TooFewCopies`], [`Error::Database`].
-    pub async fn put_part(&self, request: PutPart) -> Result<Part, Error> {
-        let _ = request;
-        todo!()
-    }
-
-    /// Makes the object, in one transaction that moves no bytes; the parts are joined in the background. Asked again
-    /// within a day with the same parts, it answers the same.
-    ///
-    /// # Errors
-    /// [`Error::UnknownUpload`], [`Error::UnknownPart`], [`Error::PartTooSmall`], [`Error::PartChecksum`],
-    /// [`Error::WholeMismatch`], [`Error::PreconditionFailed`], [`Error::UnknownKey`] (`If-Match` without an object), [`Error::Database`].
-    pub async fn complete_upload(&self, request: CompleteUpload) -> Result<Completed, Error> {
-        let _ = request;
-        todo!()
+        let mut tx = self.db().reader().await?;
+        let stored = uploads::upload_by_id(&mut tx, id).await?;
+        Ok(open_at(stored, domain, key)?.upload)
     }
 
     /// Ends an upload and gives its parts up.
@@ -156,34 +184,32 @@ impl Tracker {
     /// # Errors
     /// [`Error::UnknownUpload`], [`Error::Database`].
     pub async fn abort_upload(&self, domain: DomainId, key: &Key, id: &UploadId) -> Result<(), Error> {
-        let _ = (domain, key, id);
-        todo!()
+        let now = self.now();
+        let (key, id) = (key.clone(), id.clone());
+        let write = self.db().write(move |tx| {
+            let (key, id) = (key.clone(), id.clone());
+            Box::pin(async move {
+                let stored = uploads::upload_held(tx, &id).await?;
+                open_at(stored, domain, &key)?;
+                uploads::upload_aborted(tx, &id, now).await
+            })
+        });
+        write.await?;
+        self.wake_deletion();
+        Ok(())
     }
+}
 
-    /// Lists the parts of an upload, by number, behind `after`.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn list_parts(
-        &self,
-        upload: &UploadId,
-        after: Option<PartNumber>,
-        limit: usize,
-    ) -> Result<Page<Part>, Error> {
-        let _ = (upload, after, limit);
-        todo!()
-    }
+/// The upload, if it is open and of this key.
+fn open_at(stored: Option<StoredUpload>, domain: DomainId, key: &Key) -> Result<StoredUpload, Error> {
+    let stored = stored.filter(|it| it.upload.domain == domain && it.upload.key == *key);
+    stored
+        .filter(|it| it.state == UploadState::Open)
+        .ok_or(Error::UnknownUpload)
+}
 
-    /// Lists uploads in progress.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn list_uploads(
-        &self,
-        domain: DomainId,
-        request: ListUploads,
-    ) -> Result<Page<UploadEntry>, Error> {
-        let _ = (domain, request);
-        todo!()
-    }
+/// An id that nobody can guess: 160 random bits, behind the time, so that ids sort by it.
+fn upload_id(now: Timestamp, entropy: &dyn rng::Entropy) -> UploadId {
+    let time = u64::try_from(now.millis()).unwrap_or(0);
+    UploadId(format!("{time:012x}{}", hex::encode(rng::fill::<20>(entropy))))
 }

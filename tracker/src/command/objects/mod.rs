@@ -1,14 +1,16 @@
-//! Objects: stored, found, listed, changed and deleted.
+//! Objects: stored, found, listed, changed and deleted. The types are here, and the listing; the verbs are in the files
+//! beside.
 
-use mogul_storage::{Fid, download::Download};
+mod change;
+pub(crate) mod put;
+mod read;
+
+use mogul_storage::Fid;
 
 use super::files::{Opened, Stored};
 use crate::{
     Error, Tracker,
-    model::{
-        Attributes, Checksum, Class, DomainId, ETag, Key, ObjectVersion, Part, PartNumber, Tags, Timestamp,
-        UserId, WriteCondition,
-    },
+    model::{Attributes, Checksum, Class, DomainId, ETag, Key, Tags, Timestamp, UserId, WriteCondition},
 };
 
 /// Makes the bytes of a reserved fid the current object of a key.
@@ -139,68 +141,6 @@ pub struct DeleteObject {
 }
 
 impl Tracker {
-    /// Makes a stored fid the current object of its key, in one transaction: conditions, the row of the file, its
-    /// replicas and attributes, the queue for missing copies, the end of the object it replaces.
-    ///
-    /// On any error but [`Error::Database`] the fid has been given up and its copies are queued for deletion.
-    ///
-    /// # Errors
-    /// [`Error::PreconditionFailed`], [`Error::UnknownKey`] (`If-Match` without an object), [`Error::UnknownDomain`],
-    /// [`Error::TooFewCopies`], [`Error::Database`].
-    ///
-    /// # Cancel safety
-    /// Dropping the future after the first poll does not stop the write.
-    pub async fn put_version(&self, request: PutVersion) -> Result<Written, Error> {
-        let _ = request;
-        todo!()
-    }
-
-    /// Finds the current object of a key.
-    ///
-    /// # Errors
-    /// [`Error::UnknownKey`], [`Error::Database`].
-    pub async fn object(&self, domain: DomainId, key: &Key) -> Result<ObjectVersion, Error> {
-        let _ = (domain, key);
-        todo!()
-    }
-
-    /// What to read, in order, for `length` bytes of an object from byte `first`: one download, or one per segment.
-    ///
-    /// # Errors
-    /// [`Error::NoReadableCopy`], [`Error::UnknownKey`] (deleted meanwhile), [`Error::Database`].
-    pub async fn readable(
-        &self,
-        object: &ObjectVersion,
-        first: u64,
-        length: u64,
-    ) -> Result<Vec<Download>, Error> {
-        let _ = (object, first, length);
-        todo!()
-    }
-
-    /// The parts an object was uploaded in, by number from `after` on, at most `limit`; empty for a plain PUT.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn object_parts(
-        &self,
-        object: &ObjectVersion,
-        after: Option<PartNumber>,
-        limit: usize,
-    ) -> Result<super::buckets::Page<Part>, Error> {
-        let _ = (object, after, limit);
-        todo!()
-    }
-
-    /// The `n`th part of an object (1 is the first, whatever its number was) and the byte at which it begins.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn object_part(&self, object: &ObjectVersion, n: u32) -> Result<Option<(u64, Part)>, Error> {
-        let _ = (object, n);
-        todo!()
-    }
-
     /// Lists current objects. `MogileFS` clients' files are objects like all others.
     ///
     /// # Errors
@@ -211,29 +151,6 @@ impl Tracker {
         request: ListObjects,
     ) -> Result<super::buckets::Page<Entry>, Error> {
         let _ = (domain, request);
-        todo!()
-    }
-
-    /// Changes attributes, tags or class of the current object.
-    ///
-    /// # Errors
-    /// [`Error::UnknownKey`], [`Error::PreconditionFailed`], [`Error::Database`].
-    pub async fn update_object(&self, request: UpdateObject) -> Result<Written, Error> {
-        let _ = request;
-        todo!()
-    }
-
-    /// Deletes keys, each with its own outcome, in the order given.
-    ///
-    /// # Errors
-    /// [`Error::Database`] if nothing could be done; otherwise each key has its own result:
-    /// [`Error::PreconditionFailed`], or [`Error::UnknownKey`] if there was a condition and no object.
-    pub async fn delete_objects(
-        &self,
-        domain: DomainId,
-        keys: Vec<DeleteObject>,
-    ) -> Result<Vec<Result<Deletion, Error>>, Error> {
-        let _ = (domain, keys);
         todo!()
     }
 

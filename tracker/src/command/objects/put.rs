@@ -1,0 +1,120 @@
+//! Storing an object: what was written becomes the current object of its key.
+
+use mogul_storage::HashType;
+
+use super::{PutVersion, Written};
+use crate::{
+    Error, Tracker,
+    command::files::Stored,
+    meta::{
+        committer::{NewObject, Replication},
+        encoding::{attributes_text, hash_number, tags_text},
+        objects::ObjectRow,
+    },
+    model::{Checksum, ChecksumType, Class, Degraded, ETag},
+};
+
+/// Copies that are good enough to answer for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    /// Whether copies are still missing.
+    pub(crate) replication: Replication,
+    /// Whether there are fewer than the class wants an answer to wait for.
+    pub(crate) degraded: bool,
+}
+
+impl Tracker {
+    /// Makes a stored fid the current object of its key, in one transaction: conditions, the row of the file, its
+    /// replicas and attributes, the queue for missing copies, the end of the object it replaces.
+    ///
+    /// On any error but [`Error::Database`] and [`Error::Busy`] the fid has been given up and its copies are queued for
+    /// deletion; what those two leave is collected by the sweep.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`], [`Error::UnknownKey`] (`If-Match` without an object), [`Error::UnknownDomain`],
+    /// [`Error::TooFewCopies`], [`Error::Database`], [`Error::Busy`] (the process is stopping).
+    ///
+    /// # Cancel safety
+    /// Dropping the future after the first poll does not stop the write.
+    pub async fn put_version(&self, request: PutVersion) -> Result<Written, Error> {
+        let accepted = match accepted(&request.opened.class, &request.stored) {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                self.abandon(&request.opened, &request.stored.devices).await?;
+                return Err(error);
+            }
+        };
+        let copies = request.stored.devices.len();
+        let etag = ETag(hex::encode(request.stored.md5));
+        let object = self.new_object(request, &etag, accepted.replication);
+        let committed = self.committer().write(object).await?;
+        Ok(Written {
+            etag,
+            modified: committed.modified,
+            copies,
+            degraded: accepted.degraded,
+        })
+    }
+
+    /// The rows of a request.
+    fn new_object(&self, request: PutVersion, etag: &ETag, replication: Replication) -> NewObject {
+        let class = request.opened.class;
+        NewObject {
+            domain: class.domain,
+            class: class.id,
+            size: request.stored.size,
+            replication,
+            digest: digest_of_class(class.hash, &request.stored, request.checksum.as_ref()),
+            row: ObjectRow {
+                fid: request.opened.fid,
+                etag: etag.clone(),
+                modified: self.now(),
+                owner: request.owner,
+                attributes: attributes_text(&request.attributes),
+                tags: tags_text(&request.tags),
+                checksum: request.checksum,
+                crc64: request.stored.crc64,
+                parts: None,
+            },
+            key: request.key,
+            devices: request.stored.devices,
+            condition: request.condition,
+        }
+    }
+}
+
+/// Weighs the copies that were written against what the class demands.
+///
+/// # Errors
+/// [`Error::TooFewCopies`] if there is none, or fewer than an answer waits for and the class refuses that.
+pub(crate) fn accepted(class: &Class, stored: &Stored) -> Result<Accepted, Error> {
+    let written = stored.devices.len();
+    let required = class.copies_acknowledged();
+    let degraded = written < required;
+    if written == 0 || (degraded && class.degraded == Degraded::Refuse) {
+        return Err(Error::TooFewCopies { written, required });
+    }
+    let replication = if written < usize::from(class.mindevcount) {
+        Replication::Queued
+    } else {
+        Replication::Complete
+    };
+    Ok(Accepted {
+        replication,
+        degraded,
+    })
+}
+
+/// The digest that `checksum` keeps for a class, if what was stored has it: number of the algorithm, and bytes.
+fn digest_of_class(
+    hash: Option<HashType>,
+    stored: &Stored,
+    checksum: Option<&Checksum>,
+) -> Option<(i64, Vec<u8>)> {
+    let hash = hash?;
+    if hash == HashType::Md5 {
+        return Some((hash_number(hash), stored.md5.to_vec()));
+    }
+    let known = checksum.filter(|sum| sum.digest.hash == hash && sum.kind == ChecksumType::FullObject)?;
+    Some((hash_number(hash), known.digest.bytes.clone()))
+}

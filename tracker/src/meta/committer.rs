@@ -1,0 +1,316 @@
+//! Writes finished uploads, the hot path, many at a time: whatever waits when a transaction begins goes into it, with
+//! statements of many rows.
+//!
+//! A lane is a task that takes what waits, up to [`GROUP_MAX`], writes it in one transaction and takes what has come
+//! meanwhile; no time is waited for. SQLite has one lane, because it has one writer; the others have several, and all
+//! writes of one key go through the same lane, so that the lanes of a process never wait for each other's rows.
+//!
+//! Each object is decided on by itself, inside the transaction and in the order of arrival: one that fails its
+//! condition fails alone, and is given up in the same transaction. If a transaction fails, its objects are written
+//! one by one, so that only those fail that are the cause.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use mogul_storage::{DevId, Fid};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    Db, Tx, checksums, domains, files,
+    files::NewFile,
+    objects::{self, ObjectRow},
+    queues, replicas,
+    sql::Engine,
+};
+use crate::{
+    Error,
+    model::{ClassId, DomainId, Key, Timestamp, WriteCondition},
+};
+
+/// Objects of one transaction. Larger groups save nothing more, and delay the first of them.
+const GROUP_MAX: usize = 256;
+/// Objects that wait for one lane; whoever comes then waits for a place.
+const QUEUE_MAX: usize = 1_024;
+/// Lanes where the engine writes in parallel.
+const LANES: usize = 4;
+
+/// A stored fid that shall become the current object of its key.
+#[derive(Debug, Clone)]
+pub(crate) struct NewObject {
+    /// The domain.
+    pub(crate) domain: DomainId,
+    /// The key.
+    pub(crate) key: Key,
+    /// The class.
+    pub(crate) class: ClassId,
+    /// Size in bytes.
+    pub(crate) size: u64,
+    /// Devices that have it on stable storage.
+    pub(crate) devices: Vec<DevId>,
+    /// Whether copies are still to be made.
+    pub(crate) replication: Replication,
+    /// The digest to keep in `checksum`, if its class wants one: number of the algorithm, and bytes.
+    pub(crate) digest: Option<(i64, Vec<u8>)>,
+    /// What is kept beside the bytes.
+    pub(crate) row: ObjectRow,
+    /// What must hold of the object it replaces.
+    pub(crate) condition: WriteCondition,
+}
+
+/// Whether a new file's copies are complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Replication {
+    /// All copies are there.
+    Complete,
+    /// Some are missing and are queued.
+    Queued,
+}
+
+/// What came of one object.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Committed {
+    /// When it was stored, never before the one it replaced.
+    pub(crate) modified: Timestamp,
+    /// Whether there is something to delete now.
+    pub(crate) replaced: Replaced,
+}
+
+/// Whether a write ended the life of another object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Replaced {
+    /// There was one.
+    Some,
+    /// There was none.
+    None,
+}
+
+/// What is told when the fate of an object is committed.
+pub(crate) type Settled = Arc<dyn Fn(Fid, &Result<Committed, Error>) + Send + Sync>;
+
+/// The lanes.
+#[derive(Clone)]
+pub(crate) struct Committer {
+    lanes: Arc<[mpsc::Sender<Waiting>]>,
+}
+
+/// An object in the queue.
+struct Waiting {
+    object: NewObject,
+    answer: oneshot::Sender<Result<Committed, Error>>,
+}
+
+impl Committer {
+    /// Starts the lanes. They end when the last clone of the committer is gone and the queues are empty.
+    ///
+    /// `settled` is told of every object whose fate is in the database, whether or not somebody still waits for it.
+    pub(crate) fn start(db: &Db, settled: &Settled) -> Committer {
+        let count = match db.engine() {
+            Engine::Sqlite => 1,
+            Engine::Postgres | Engine::MySql => LANES,
+        };
+        let lanes = (0..count).map(|_| {
+            let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+            tokio::spawn(lane(db.clone(), receiver, Arc::clone(settled)));
+            sender
+        });
+        Committer {
+            lanes: lanes.collect(),
+        }
+    }
+
+    /// Writes one object.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`], [`Error::UnknownKey`], [`Error::UnknownDomain`]: the fid has been given up.
+    /// [`Error::Database`]: nothing is known of it.
+    ///
+    /// # Cancel safety
+    /// After the first poll the object is written, whether or not the future lives on.
+    pub(crate) async fn write(&self, object: NewObject) -> Result<Committed, Error> {
+        let (answer, outcome) = oneshot::channel();
+        let lane = &self.lanes[lane_of(&object, self.lanes.len())];
+        match lane.try_send(Waiting { object, answer }) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(waiting)) => {
+                let lane = lane.clone();
+                // A task of its own keeps the promise above. There are never more of these than callers.
+                tokio::spawn(async move {
+                    // A closed lane drops the answer, which the caller sees below.
+                    let _ = lane.send(waiting).await;
+                });
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(Error::Busy),
+        }
+        outcome.await.unwrap_or(Err(Error::Busy))
+    }
+}
+
+/// The lane of an object's key.
+fn lane_of(object: &NewObject, lanes: usize) -> usize {
+    let mut hasher = DefaultHasher::new();
+    (object.domain, &object.key).hash(&mut hasher);
+    let lanes = u64::try_from(lanes).expect("a handful");
+    usize::try_from(hasher.finish() % lanes).expect("less than a handful")
+}
+
+/// Takes what waits, writes it, answers, until nobody can send any more.
+async fn lane(db: Db, mut queue: mpsc::Receiver<Waiting>, settled: Settled) {
+    let mut waiting = Vec::with_capacity(GROUP_MAX);
+    while queue.recv_many(&mut waiting, GROUP_MAX).await > 0 {
+        let (group, answers): (Vec<_>, Vec<_>) =
+            waiting.drain(..).map(|each| (each.object, each.answer)).unzip();
+        let fids: Vec<Fid> = group.iter().map(|object| object.row.fid).collect();
+        let outcomes = commit(&db, group).await;
+        for ((fid, outcome), answer) in fids.into_iter().zip(outcomes).zip(answers) {
+            settled(fid, &outcome);
+            // Nobody waits any more if the client has gone; the object is written all the same.
+            let _ = answer.send(outcome);
+        }
+    }
+}
+
+/// Writes a group; if its transaction fails, each object alone.
+async fn commit(db: &Db, group: Vec<NewObject>) -> Vec<Result<Committed, Error>> {
+    let group = Arc::new(group);
+    match transaction(db, Arc::clone(&group)).await {
+        Ok(outcomes) => outcomes,
+        Err(error) if group.len() == 1 => vec![Err(error)],
+        Err(error) => {
+            tracing::warn!(objects = group.len(), %error, "a group was not committed and is written one by one");
+            let mut outcomes = Vec::with_capacity(group.len());
+            for object in group.iter() {
+                let alone = transaction(db, Arc::new(vec![object.clone()])).await;
+                outcomes.push(alone.and_then(|mut one| {
+                    one.pop()
+                        .unwrap_or_else(|| Err(Error::Internal("an object without an outcome".to_owned())))
+                }));
+            }
+            outcomes
+        }
+    }
+}
+
+/// One transaction over a group.
+async fn transaction(db: &Db, group: Arc<Vec<NewObject>>) -> Result<Vec<Result<Committed, Error>>, Error> {
+    db.write(move |tx| {
+        let group = Arc::clone(&group);
+        Box::pin(async move { objects_written(tx, &group).await })
+    })
+    .await
+}
+
+/// What a group does to the tables.
+#[derive(Default)]
+struct Decided<'a> {
+    /// In the order of the group.
+    outcomes: Vec<Result<Committed, Error>>,
+    /// Those that are current at the end, in the order of their keys: rows are locked in the same order everywhere.
+    winners: BTreeMap<(DomainId, &'a Key), (&'a NewObject, Timestamp)>,
+    /// Objects in the database that are replaced.
+    replaced: Vec<Fid>,
+    /// Fids of the group that failed, or were replaced within it.
+    given_up: Vec<Fid>,
+}
+
+/// Writes a group of objects: decides each, then changes the tables in a handful of statements.
+async fn objects_written(tx: &mut Tx, group: &[NewObject]) -> Result<Vec<Result<Committed, Error>>, Error> {
+    let decided = decided(tx, group).await?;
+    let now = group
+        .iter()
+        .map(|object| object.row.modified)
+        .max()
+        .unwrap_or_default();
+    files::release(tx, &decided.replaced, now).await?;
+    let copies = group
+        .iter()
+        .flat_map(|object| object.devices.iter().map(|device| (object.row.fid, *device)));
+    replicas::add(tx, &copies.collect::<Vec<_>>()).await?;
+    queues::delete(tx, &decided.given_up, now).await?;
+
+    let winners: Vec<_> = decided.winners.values().collect();
+    let new_files: Vec<_> = winners.iter().map(|(object, _)| new_file(object)).collect();
+    files::added(tx, &new_files).await?;
+    let rows: Vec<_> = winners
+        .iter()
+        .map(|(object, modified)| ObjectRow {
+            modified: *modified,
+            ..object.row.clone()
+        })
+        .collect();
+    objects::objects_added(tx, &rows).await?;
+    let digests = winners.iter().filter_map(|(object, _)| {
+        let (hash, bytes) = object.digest.clone()?;
+        Some((object.row.fid, hash, bytes))
+    });
+    checksums::added(tx, &digests.collect::<Vec<_>>()).await?;
+    let incomplete = winners
+        .iter()
+        .filter(|(object, _)| object.replication == Replication::Queued);
+    let incomplete: Vec<Fid> = incomplete.map(|(object, _)| object.row.fid).collect();
+    queues::replicate(tx, &incomplete).await?;
+    Ok(decided.outcomes)
+}
+
+/// The row of `file` of an object.
+fn new_file(object: &NewObject) -> NewFile<'_> {
+    NewFile {
+        fid: object.row.fid,
+        domain: object.domain,
+        key: &object.key,
+        size: object.size,
+        class: object.class,
+        devcount: object.devices.len(),
+    }
+}
+
+/// Decides on each object of a group in the order of arrival, against what is there and what came before it.
+async fn decided<'a>(tx: &mut Tx, group: &'a [NewObject]) -> Result<Decided<'a>, Error> {
+    let ids: BTreeSet<DomainId> = group.iter().map(|object| object.domain).collect();
+    let known = domains::domains_held(tx, &ids).await?;
+    let mut stored = BTreeMap::new();
+    for domain in &ids {
+        let of_domain: Vec<_> = group.iter().filter(|object| object.domain == *domain).collect();
+        let wanted: Vec<_> = of_domain
+            .iter()
+            .map(|object| (&object.key, &object.condition))
+            .collect();
+        stored.insert(
+            *domain,
+            objects::objects_for_conditions(tx, *domain, &wanted).await?,
+        );
+    }
+
+    let mut decided = Decided::default();
+    for object in group {
+        let slot = (object.domain, &object.key);
+        let earlier = decided.winners.get(&slot);
+        let before = stored.get(&object.domain).and_then(|keys| keys.get(&object.key));
+        let etag = earlier.map_or(before.map(|it| &it.etag), |(winner, _)| Some(&winner.row.etag));
+        let verdict = if known.contains(&object.domain) {
+            object.condition.decide(etag)
+        } else {
+            Err(Error::UnknownDomain)
+        };
+        if let Err(error) = verdict {
+            decided.given_up.push(object.row.fid);
+            decided.outcomes.push(Err(error));
+            continue;
+        }
+        let last = earlier.map_or(before.map(|it| it.modified), |(_, modified)| Some(*modified));
+        let modified = last.map_or(object.row.modified, |last| last.max(object.row.modified));
+        let replaced = if etag.is_some() {
+            Replaced::Some
+        } else {
+            Replaced::None
+        };
+        match decided.winners.insert(slot, (object, modified)) {
+            Some((loser, _)) => decided.given_up.push(loser.row.fid),
+            None => decided.replaced.extend(before.map(|it| it.fid)),
+        }
+        decided.outcomes.push(Ok(Committed { modified, replaced }));
+    }
+    Ok(decided)
+}
