@@ -1,0 +1,256 @@
+//! What was measured: counting while it runs, adding up, and printing.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::{IsTerminal, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use hdrhistogram::Histogram;
+use mogul_tracker::clock::{Clock, SystemClock};
+use serde::Serialize;
+use tokio::task::JoinHandle;
+
+use super::{BenchArgs, Op, store::StoreError, work::Moved};
+
+/// Significant digits of a latency.
+const DIGITS: u8 = 3;
+
+/// How often the progress line is written anew.
+const PROGRESS_PERIOD: Duration = Duration::from_secs(1);
+
+/// The clock of a run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stopwatch {
+    started: Instant,
+    duration: Duration,
+}
+
+impl Stopwatch {
+    /// Starts a run of this length.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "latencies need the monotonic clock, and no simulation runs the benchmark"
+    )]
+    pub(super) fn start_for(duration: Duration) -> Stopwatch {
+        Stopwatch {
+            started: Instant::now(),
+            duration,
+        }
+    }
+
+    /// Since the start.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Whether the time is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.elapsed() >= self.duration
+    }
+}
+
+/// What one worker counted.
+#[derive(Debug)]
+pub(super) struct Tally {
+    /// Microseconds.
+    latencies: Histogram<u64>,
+    moved: Moved,
+    failures: BTreeMap<String, u64>,
+}
+
+impl Default for Tally {
+    fn default() -> Tally {
+        Tally {
+            latencies: Histogram::new(DIGITS).expect("the number of digits is a valid one"),
+            moved: Moved::default(),
+            failures: BTreeMap::new(),
+        }
+    }
+}
+
+impl Tally {
+    /// Counts a success.
+    pub(super) fn succeeded(&mut self, took: Duration, moved: Moved) {
+        self.latencies
+            .saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        self.moved.bytes += moved.bytes;
+        self.moved.keys += moved.keys;
+    }
+
+    /// Counts a failure.
+    pub(super) fn failed(&mut self, error: &StoreError) {
+        *self.failures.entry(error.code()).or_default() += 1;
+    }
+
+    fn add(&mut self, other: &Tally) {
+        self.latencies
+            .add(&other.latencies)
+            .expect("both have the same precision and grow");
+        self.moved.bytes += other.moved.bytes;
+        self.moved.keys += other.moved.keys;
+        for (code, count) in &other.failures {
+            *self.failures.entry(code.clone()).or_default() += count;
+        }
+    }
+}
+
+/// What is shown on a terminal while it runs.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    operations: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Progress {
+    /// Counts a success.
+    pub(super) fn add(&self, moved: Moved) {
+        self.operations.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(moved.bytes, Ordering::Relaxed);
+    }
+
+    /// Writes a line every second until the task is aborted; nothing if standard error is no terminal.
+    pub(super) fn print_while(self: &Arc<Progress>, duration: Duration) -> JoinHandle<()> {
+        let progress = Arc::clone(self);
+        tokio::spawn(async move {
+            if !std::io::stderr().is_terminal() {
+                return;
+            }
+            let mut before = (0, 0);
+            for second in 1..=duration.as_secs() {
+                SystemClock.sleep(PROGRESS_PERIOD).await;
+                let now = (
+                    progress.operations.load(Ordering::Relaxed),
+                    progress.bytes.load(Ordering::Relaxed),
+                );
+                let line = format!(
+                    "{second:>4} s  {:>9} ops/s  {:>9.1} MB/s",
+                    now.0 - before.0,
+                    megabytes(now.1 - before.1)
+                );
+                // A terminal that cannot be written to is no reason to stop measuring.
+                let _ = write!(std::io::stderr(), "\r{line}\x1b[K");
+                before = now;
+            }
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        })
+    }
+}
+
+/// The result of a run.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    endpoint: String,
+    op: Op,
+    size_bytes: u64,
+    concurrency: usize,
+    elapsed_s: f64,
+    operations: u64,
+    ops_per_s: f64,
+    bytes: u64,
+    /// Millions of bytes.
+    mb_per_s: f64,
+    /// Of a listing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys_per_s: Option<f64>,
+    latency_ms: Latency,
+    errors: BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Latency {
+    mean: f64,
+    p50: f64,
+    p90: f64,
+    p99: f64,
+    #[serde(rename = "p99.9")]
+    p999: f64,
+    max: f64,
+}
+
+impl Report {
+    /// Adds up what the workers counted.
+    pub(super) fn new(args: &BenchArgs, tallies: &[Tally], elapsed: Duration) -> Report {
+        let mut sum = Tally::default();
+        for tally in tallies {
+            sum.add(tally);
+        }
+        let seconds = elapsed.as_secs_f64().max(f64::EPSILON);
+        let operations = sum.latencies.len();
+        Report {
+            endpoint: args.endpoint.clone(),
+            op: args.op,
+            size_bytes: args.size,
+            concurrency: args.concurrency,
+            elapsed_s: seconds,
+            operations,
+            ops_per_s: float(operations) / seconds,
+            bytes: sum.moved.bytes,
+            mb_per_s: megabytes(sum.moved.bytes) / seconds,
+            keys_per_s: (args.op == Op::List).then(|| float(sum.moved.keys) / seconds),
+            latency_ms: Latency {
+                mean: sum.latencies.mean() / 1000.0,
+                p50: quantile_ms(&sum.latencies, 0.5),
+                p90: quantile_ms(&sum.latencies, 0.9),
+                p99: quantile_ms(&sum.latencies, 0.99),
+                p999: quantile_ms(&sum.latencies, 0.999),
+                max: float(sum.latencies.max()) / 1000.0,
+            },
+            errors: sum.failures,
+        }
+    }
+
+    /// Requests that failed.
+    pub(super) fn failed(&self) -> u64 {
+        self.errors.values().sum()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let op = format!("{:?}", self.op).to_lowercase();
+        writeln!(
+            f,
+            "{op}, {} bytes, {} at a time, {:.1} s against {}",
+            self.size_bytes, self.concurrency, self.elapsed_s, self.endpoint
+        )?;
+        writeln!(f, "  operations  {} ({:.0}/s)", self.operations, self.ops_per_s)?;
+        writeln!(f, "  throughput  {:.1} MB/s", self.mb_per_s)?;
+        if let Some(keys) = self.keys_per_s {
+            writeln!(f, "  keys        {keys:.0}/s")?;
+        }
+        let ms = &self.latency_ms;
+        writeln!(
+            f,
+            "  latency ms  mean {:.2}  p50 {:.2}  p90 {:.2}  p99 {:.2}  p99.9 {:.2}  max {:.2}",
+            ms.mean, ms.p50, ms.p90, ms.p99, ms.p999, ms.max
+        )?;
+        write!(f, "  errors      {}", self.failed())?;
+        for (code, count) in &self.errors {
+            write!(f, "  {code} {count}")?;
+        }
+        writeln!(f)
+    }
+}
+
+fn quantile_ms(latencies: &Histogram<u64>, quantile: f64) -> f64 {
+    float(latencies.value_at_quantile(quantile)) / 1000.0
+}
+
+fn megabytes(bytes: u64) -> f64 {
+    float(bytes) / 1e6
+}
+
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_precision_loss,
+    reason = "figures for people; 2^53 is far away"
+)]
+fn float(number: u64) -> f64 {
+    number as f64
+}

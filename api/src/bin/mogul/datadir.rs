@@ -1,0 +1,357 @@
+//! The data directories that `mogul server` is given: one device in each, the database and root's key in the first.
+//!
+//! A DIR keeps the number of the `devN` below it for life; a new one gets the next free number. What is below `devN` is
+//! the business of `mogul-storage`.
+
+use std::{
+    collections::BTreeSet,
+    fs::{File, TryLockError},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use mogul_storage::DevId;
+
+/// The database below the first DIR.
+const DATABASE: &str = "mogul.db";
+
+/// The file whose lock says that a server uses this DIR.
+const LOCK: &str = "mogul.lock";
+
+/// Why a data directory cannot be used. Each is one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DataDirError {
+    /// It cannot be made, read or written.
+    #[error("cannot use the data directory {}: {source}; give one that this user may write", dir.display())]
+    Inaccessible {
+        /// The directory.
+        dir: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another server uses it.
+    #[error("the data directory {} is in use by another mogul server; stop that one or choose another DIR", .0.display())]
+    InUse(PathBuf),
+    /// The same directory is given twice.
+    #[error("the data directory {} is given twice; each DIR is one device", .0.display())]
+    Twice(PathBuf),
+    /// Several devices lie in one directory.
+    #[error("the data directory {} holds more than one device ({}); a DIR holds one: move the others into DIRs of their own", dir.display(), names(devices))]
+    SeveralDevices {
+        /// The directory.
+        dir: PathBuf,
+        /// The devices.
+        devices: Vec<DevId>,
+    },
+    /// Two directories hold a device of the same number.
+    #[error("both {} and {} hold dev{device}; a number belongs to one device: leave one of the two DIRs out", first.display(), second.display())]
+    SameDevice {
+        /// The number.
+        device: DevId,
+        /// The directory that comes first.
+        first: PathBuf,
+        /// The other one.
+        second: PathBuf,
+    },
+    /// The database is in a directory that is not the first.
+    #[error("the database is in {}, not in {}: name {} first", found.display(), first.display(), found.display())]
+    DatabaseElsewhere {
+        /// Where it is.
+        found: PathBuf,
+        /// The directory that was named first.
+        first: PathBuf,
+    },
+    /// There are files without the database that describes them: a new one would give their numbers away again.
+    #[error("{} holds files but {} holds no {DATABASE}: bring the database back, or give empty DIRs", dir.display(), first.display())]
+    DatabaseMissing {
+        /// A directory with files.
+        dir: PathBuf,
+        /// The directory that should hold the database.
+        first: PathBuf,
+    },
+}
+
+fn names(devices: &[DevId]) -> String {
+    let names: Vec<String> = devices.iter().map(|device| format!("dev{device}")).collect();
+    names.join(", ")
+}
+
+/// The data directories of this process, locked while this value lives.
+#[derive(Debug)]
+pub(crate) struct DataDirs {
+    dirs: Vec<DataDir>,
+}
+
+/// One data directory.
+#[derive(Debug)]
+struct DataDir {
+    path: PathBuf,
+    /// The device that lies in it, if one does.
+    device: Option<DevId>,
+    /// Held for its lock, which the operating system takes back however the process ends.
+    _lock: File,
+}
+
+impl DataDirs {
+    /// Makes the directories where they are missing, locks them, and looks what they hold.
+    ///
+    /// # Errors
+    /// Any [`DataDirError`]; no device is made then.
+    pub(crate) fn open(paths: &[PathBuf]) -> Result<DataDirs, DataDirError> {
+        let mut seen = BTreeSet::new();
+        let mut dirs = Vec::new();
+        for path in paths {
+            let inaccessible = |source| DataDirError::Inaccessible {
+                dir: path.clone(),
+                source,
+            };
+            std::fs::create_dir_all(path).map_err(inaccessible)?;
+            let path = path.canonicalize().map_err(inaccessible)?;
+            if !seen.insert(path.clone()) {
+                return Err(DataDirError::Twice(path));
+            }
+            dirs.push(DataDir::open(path)?);
+        }
+        let dirs = DataDirs { dirs };
+        dirs.check_numbers()?;
+        dirs.check_database()?;
+        Ok(dirs)
+    }
+
+    /// The first directory.
+    pub(crate) fn first(&self) -> &Path {
+        &self.dirs[0].path
+    }
+
+    /// Where the database is.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.first().join(DATABASE)
+    }
+
+    /// Each directory with the number of its device. A directory that holds none gets the smallest that is neither on
+    /// another nor among `taken`: a device that is on record but not here now must not be taken for a new, empty one.
+    pub(crate) fn devices(&self, taken: impl Iterator<Item = DevId>) -> Vec<(PathBuf, DevId)> {
+        let mut used: BTreeSet<DevId> = taken
+            .chain(self.dirs.iter().filter_map(|dir| dir.device))
+            .collect();
+        self.dirs
+            .iter()
+            .map(|dir| {
+                let device = dir.device.unwrap_or_else(|| next_free(&used));
+                used.insert(device);
+                (dir.path.clone(), device)
+            })
+            .collect()
+    }
+
+    fn check_numbers(&self) -> Result<(), DataDirError> {
+        for (index, second) in self.dirs.iter().enumerate() {
+            let Some(device) = second.device else { continue };
+            if let Some(first) = self.dirs[..index].iter().find(|dir| dir.device == Some(device)) {
+                return Err(DataDirError::SameDevice {
+                    device,
+                    first: first.path.clone(),
+                    second: second.path.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_database(&self) -> Result<(), DataDirError> {
+        if self.database().exists() {
+            return Ok(());
+        }
+        let first = self.first().to_owned();
+        if let Some(dir) = self.dirs.iter().find(|dir| dir.path.join(DATABASE).exists()) {
+            let found = dir.path.clone();
+            return Err(DataDirError::DatabaseElsewhere { found, first });
+        }
+        match self.dirs.iter().find(|dir| dir.holds_files()) {
+            Some(dir) => Err(DataDirError::DatabaseMissing {
+                dir: dir.path.clone(),
+                first,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl DataDir {
+    fn open(path: PathBuf) -> Result<DataDir, DataDirError> {
+        let inaccessible = |source| DataDirError::Inaccessible {
+            dir: path.clone(),
+            source,
+        };
+        let lock = lock(&path)?;
+        let mut devices = devices_in(&path).map_err(inaccessible)?;
+        if devices.len() > 1 {
+            return Err(DataDirError::SeveralDevices { dir: path, devices });
+        }
+        Ok(DataDir {
+            path,
+            device: devices.pop(),
+            _lock: lock,
+        })
+    }
+
+    /// Whether any fid may lie here: fids are below `devN/0` … `devN/9`.
+    fn holds_files(&self) -> bool {
+        self.device.is_some_and(|device| {
+            let root = self.path.join(format!("dev{device}"));
+            (0..10).any(|digit| root.join(digit.to_string()).exists())
+        })
+    }
+}
+
+/// Locks a directory for this process.
+fn lock(path: &Path) -> Result<File, DataDirError> {
+    let inaccessible = |source| DataDirError::Inaccessible {
+        dir: path.to_owned(),
+        source,
+    };
+    let mut file = File::options()
+        .create(true)
+        .append(true)
+        .open(path.join(LOCK))
+        .map_err(inaccessible)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(DataDirError::InUse(path.to_owned())),
+        Err(TryLockError::Error(source)) => return Err(inaccessible(source)),
+    }
+    // For the operator who looks; nobody reads it.
+    file.set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(inaccessible)?;
+    Ok(file)
+}
+
+/// The devices below a directory, by number.
+fn devices_in(path: &Path) -> io::Result<Vec<DevId>> {
+    let mut devices = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let device = name
+            .to_str()
+            .and_then(|name| name.strip_prefix("dev"))
+            .filter(|number| !number.starts_with('0'))
+            .and_then(|number| DevId::new(number.parse().ok()?));
+        if let Some(device) = device
+            && entry.path().is_dir()
+        {
+            devices.push(device);
+        }
+    }
+    devices.sort_unstable();
+    Ok(devices)
+}
+
+fn next_free(used: &BTreeSet<DevId>) -> DevId {
+    (1..=DevId::MAX.get())
+        .filter_map(DevId::new)
+        .find(|device| !used.contains(device))
+        .expect("a command line cannot name 16 million directories")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dirs(names: &[&str]) -> (tempfile::TempDir, Vec<PathBuf>) {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = names.iter().map(|name| folder.path().join(name)).collect();
+        (folder, paths)
+    }
+
+    fn numbers(paths: &[PathBuf], taken: &[u32]) -> Vec<u32> {
+        let dirs = DataDirs::open(paths).unwrap();
+        let devices = dirs.devices(taken.iter().filter_map(|number| DevId::new(*number)));
+        devices.iter().map(|(_, device)| device.get()).collect()
+    }
+
+    #[test]
+    fn new_directories_get_numbers_in_order() {
+        let (_folder, paths) = dirs(&["a", "b", "c"]);
+
+        assert_eq!(numbers(&paths, &[]), [1, 2, 3]);
+    }
+
+    #[test]
+    fn an_existing_device_keeps_its_number_and_a_new_one_takes_the_next_free() {
+        let (_folder, paths) = dirs(&["a", "b", "c"]);
+        std::fs::create_dir_all(paths[1].join("dev1")).unwrap();
+        std::fs::create_dir_all(paths[1].join("device9")).unwrap();
+
+        assert_eq!(numbers(&paths, &[]), [2, 1, 3]);
+    }
+
+    #[test]
+    fn a_device_that_is_on_record_but_away_keeps_its_number() {
+        let (_folder, paths) = dirs(&["a", "b"]);
+        std::fs::create_dir_all(paths[0].join("dev1")).unwrap();
+
+        assert_eq!(numbers(&paths, &[1, 2]), [1, 3]);
+    }
+
+    #[test]
+    fn two_servers_never_share_a_directory() {
+        let (_folder, paths) = dirs(&["a", "b"]);
+        let held = DataDirs::open(&paths).unwrap();
+
+        let refused = DataDirs::open(&paths[1..]).unwrap_err();
+        assert!(matches!(refused, DataDirError::InUse(_)), "{refused}");
+
+        drop(held);
+        DataDirs::open(&paths).unwrap();
+    }
+
+    #[test]
+    fn a_directory_counts_once_and_holds_one_device() {
+        let (_folder, paths) = dirs(&["a", "b", "a"]);
+        assert!(matches!(DataDirs::open(&paths), Err(DataDirError::Twice(_))));
+
+        std::fs::create_dir_all(paths[0].join("dev1")).unwrap();
+        std::fs::create_dir_all(paths[1].join("dev1")).unwrap();
+        assert!(matches!(
+            DataDirs::open(&paths[..2]),
+            Err(DataDirError::SameDevice { .. })
+        ));
+
+        std::fs::create_dir_all(paths[0].join("dev2")).unwrap();
+        let refused = DataDirs::open(&paths[..1]).unwrap_err();
+        assert!(refused.to_string().contains("dev1, dev2"), "{refused}");
+    }
+
+    #[test]
+    fn files_without_their_database_are_not_taken_for_a_fresh_start() {
+        let (_folder, paths) = dirs(&["a", "b"]);
+        std::fs::create_dir_all(paths[1].join("dev1/0/000")).unwrap();
+        assert!(matches!(
+            DataDirs::open(&paths),
+            Err(DataDirError::DatabaseMissing { .. })
+        ));
+
+        std::fs::write(paths[1].join(DATABASE), "").unwrap();
+        assert!(matches!(
+            DataDirs::open(&paths),
+            Err(DataDirError::DatabaseElsewhere { .. })
+        ));
+        let swapped: Vec<_> = paths.iter().rev().cloned().collect();
+        DataDirs::open(&swapped).unwrap();
+    }
+
+    #[test]
+    fn a_directory_below_a_file_is_refused_by_name() {
+        let (folder, _) = dirs(&[]);
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+
+        let refused = DataDirs::open(&[file.join("data")]).unwrap_err().to_string();
+        assert!(
+            refused.contains("file/data") && !refused.contains('\n'),
+            "{refused}"
+        );
+    }
+}

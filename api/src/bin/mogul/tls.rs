@@ -1,0 +1,130 @@
+//! TLS of the S3 and admin ports: a certificate and a key from PEM files, read again on SIGHUP.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arc_swap::ArcSwap;
+use rustls::{
+    ServerConfig,
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
+};
+use tokio_rustls::TlsAcceptor;
+
+/// Why the files cannot be used. Each is one line.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TlsError {
+    /// A file cannot be read.
+    #[error("cannot read the TLS {what} {}: {source}", path.display())]
+    Unreadable {
+        /// Which of the two.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file holds nothing of the kind.
+    #[error("{} holds no {what} in PEM form: {reason}", path.display())]
+    NotPem {
+        /// Which of the two.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the parser says.
+        reason: String,
+    },
+    /// The two do not go together, or the key is of an unknown kind.
+    #[error("the TLS certificate {} and the key {} cannot be used together: {source}", cert.display(), key.display())]
+    Pair {
+        /// The certificate.
+        cert: PathBuf,
+        /// The key.
+        key: PathBuf,
+        /// Why.
+        source: rustls::Error,
+    },
+}
+
+/// The TLS of this process; clones share what [`Tls::reload`] loads.
+#[derive(Debug, Clone)]
+pub(crate) struct Tls(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    cert: PathBuf,
+    key: PathBuf,
+    current: ArcSwap<ServerConfig>,
+}
+
+impl Tls {
+    /// Loads a certificate chain and its key.
+    ///
+    /// # Errors
+    /// Any [`TlsError`].
+    pub(crate) fn load(cert: &Path, key: &Path) -> Result<Tls, TlsError> {
+        let current = server_config(cert, key)?;
+        Ok(Tls(Arc::new(Inner {
+            cert: cert.to_owned(),
+            key: key.to_owned(),
+            current: ArcSwap::from_pointee(current),
+        })))
+    }
+
+    /// Loads the files again: connections accepted from now on use what they hold now. On an error the old ones stay.
+    ///
+    /// # Errors
+    /// Any [`TlsError`].
+    pub(crate) fn reload(&self) -> Result<(), TlsError> {
+        let fresh = server_config(&self.0.cert, &self.0.key)?;
+        self.0.current.store(Arc::new(fresh));
+        Ok(())
+    }
+
+    /// What accepts the next connection.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.0.current.load_full())
+    }
+}
+
+fn server_config(cert: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
+    let chain = CertificateDer::pem_file_iter(cert)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .and_then(|chain| {
+            if chain.is_empty() {
+                Err(pem::Error::NoItemsFound)
+            } else {
+                Ok(chain)
+            }
+        })
+        .map_err(|error| refused("certificate", cert, error))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| refused("key", key, error))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
+        .map_err(|source| TlsError::Pair {
+            cert: cert.to_owned(),
+            key: key.to_owned(),
+            source,
+        })?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn refused(what: &'static str, path: &Path, error: pem::Error) -> TlsError {
+    let path = path.to_owned();
+    match error {
+        pem::Error::Io(source) => TlsError::Unreadable { what, path, source },
+        other => TlsError::NotPem {
+            what,
+            path,
+            reason: other.to_string(),
+        },
+    }
+}
