@@ -22,6 +22,8 @@ pub struct S3Error {
     pub members: Vec<(&'static str, String)>,
     /// Further headers of the answer.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What failed inside, for the log and never for a client.
+    pub cause: Option<String>,
 }
 
 /// The request that an error answers.
@@ -153,6 +155,7 @@ impl S3Error {
             message: message.into(),
             members: Vec::new(),
             headers: Vec::new(),
+            cause: None,
         }
     }
 
@@ -247,59 +250,78 @@ fn element(xml: &mut String, name: &str, text: &str) {
 /// bucket) are added by it; nothing of the inner texts of failures gets out.
 impl From<Error> for S3Error {
     fn from(error: Error) -> S3Error {
-        match error {
-            Error::UnknownDomain => S3Error::new(Code::NoSuchBucket, "The specified bucket does not exist."),
-            Error::DomainTaken => S3Error::new(
-                Code::BucketAlreadyExists,
-                "The requested bucket name is not available. It belongs to another user.",
-            ),
-            Error::DomainNotEmpty => S3Error::new(
-                Code::BucketNotEmpty,
-                "The bucket you tried to delete is not empty.",
-            ),
-            Error::InvalidDomainName => {
-                S3Error::new(Code::InvalidBucketName, "The specified bucket is not valid.")
-            }
-            Error::UnknownClass => S3Error::new(
-                Code::InvalidStorageClass,
-                "The storage class you specified is not valid.",
-            ),
-            Error::InvalidKey(reason) => reason.into(),
-            Error::UnknownKey => S3Error::new(Code::NoSuchKey, "The specified key does not exist."),
-            Error::PreconditionFailed(condition) => precondition_failed(condition),
-            Error::UnknownUser | Error::UnknownAccessKey => S3Error::new(
-                Code::InvalidAccessKeyId,
-                "The AWS Access Key Id you provided does not exist in our records.",
-            ),
-            Error::UnknownUpload => no_such_upload(),
-            Error::UnknownPart(number) => invalid_part(number),
-            Error::PartTooSmall { number, size, min } => part_too_small(number, size, min),
-            Error::PartChecksum(number) => S3Error::new(
-                Code::InvalidRequest,
-                format!("The checksum of part {} is missing or differs.", number.get()),
-            ),
-            Error::WholeMismatch(what) => whole_mismatch(what),
-            Error::SizeMismatch { .. } => S3Error::new(
-                Code::IncompleteBody,
-                "You did not provide the number of bytes specified by the Content-Length HTTP header.",
-            ),
-            Error::DigestMismatch => S3Error::new(
-                Code::BadDigest,
-                "The digest you specified did not match the calculated digest.",
-            ),
-            Error::Exists(_) | Error::UserOwnsBuckets | Error::Invalid { .. } => {
-                S3Error::new(Code::InvalidRequest, error.to_string())
-            }
-            Error::NoDevices => unavailable("No device can take the object at this moment."),
-            Error::TooFewCopies { .. } => unavailable("Too few copies of the object could be written."),
-            Error::NoReadableCopy | Error::Device { .. } => {
-                unavailable("No copy of the object can be read at this moment.")
-            }
-            Error::Database(_) => unavailable("The metadata cannot be reached at this moment."),
-            Error::Busy => S3Error::new(Code::SlowDown, "Please reduce your request rate.")
-                .header(header::RETRY_AFTER, HeaderValue::from_static("1")),
-            Error::Exhausted(_) | Error::Internal(_) => internal(),
+        let cause = chain(&error);
+        let mut translated = translate(error);
+        translated.cause = translated.status().is_server_error().then_some(cause);
+        translated
+    }
+}
+
+/// An error and what caused it, in one line.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+fn translate(error: Error) -> S3Error {
+    match error {
+        Error::UnknownDomain => S3Error::new(Code::NoSuchBucket, "The specified bucket does not exist."),
+        Error::DomainTaken => S3Error::new(
+            Code::BucketAlreadyExists,
+            "The requested bucket name is not available. It belongs to another user.",
+        ),
+        Error::DomainNotEmpty => S3Error::new(
+            Code::BucketNotEmpty,
+            "The bucket you tried to delete is not empty.",
+        ),
+        Error::InvalidDomainName => {
+            S3Error::new(Code::InvalidBucketName, "The specified bucket is not valid.")
         }
+        Error::UnknownClass => S3Error::new(
+            Code::InvalidStorageClass,
+            "The storage class you specified is not valid.",
+        ),
+        Error::InvalidKey(reason) => reason.into(),
+        Error::UnknownKey => S3Error::new(Code::NoSuchKey, "The specified key does not exist."),
+        Error::PreconditionFailed(condition) => precondition_failed(condition),
+        Error::UnknownUser | Error::UnknownAccessKey => S3Error::new(
+            Code::InvalidAccessKeyId,
+            "The AWS Access Key Id you provided does not exist in our records.",
+        ),
+        Error::UnknownUpload => no_such_upload(),
+        Error::UnknownPart(number) => invalid_part(number),
+        Error::PartTooSmall { number, size, min } => part_too_small(number, size, min),
+        Error::PartChecksum(number) => S3Error::new(
+            Code::InvalidRequest,
+            format!("The checksum of part {} is missing or differs.", number.get()),
+        ),
+        Error::WholeMismatch(what) => whole_mismatch(what),
+        Error::SizeMismatch { .. } => S3Error::new(
+            Code::IncompleteBody,
+            "You did not provide the number of bytes specified by the Content-Length HTTP header.",
+        ),
+        Error::DigestMismatch => S3Error::new(
+            Code::BadDigest,
+            "The digest you specified did not match the calculated digest.",
+        ),
+        Error::Exists(_) | Error::UserOwnsBuckets | Error::Invalid { .. } => {
+            S3Error::new(Code::InvalidRequest, error.to_string())
+        }
+        Error::NoDevices => unavailable("No device can take the object at this moment."),
+        Error::TooFewCopies { .. } => unavailable("Too few copies of the object could be written."),
+        Error::NoReadableCopy | Error::Device { .. } => {
+            unavailable("No copy of the object can be read at this moment.")
+        }
+        Error::Database(_) => unavailable("The metadata cannot be reached at this moment."),
+        Error::Busy => S3Error::new(Code::SlowDown, "Please reduce your request rate.")
+            .header(header::RETRY_AFTER, HeaderValue::from_static("1")),
+        Error::Exhausted(_) | Error::Internal(_) => internal(),
     }
 }
 

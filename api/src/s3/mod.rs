@@ -1,33 +1,42 @@
 //! The S3 face: parses, authenticates, authorises, calls one command, renders.
 //!
-//! [`route`] says what a request asks for, [`request`] is what a handler gets, `ops` has the handlers, one file per group.
+//! A request's way: `service` gives it an id, [`route`] says what it asks for, [`auth`] who sent it and whether it may,
+//! the one match in `dispatch` finds its handler in `ops`, and `service` puts on the answer what every answer has.
+//! Nothing of the body is read before the sender is known; so a refusal comes before `100 Continue`.
 
 pub mod auth;
+mod body;
 pub mod checksum;
+mod class;
 pub mod date;
+mod dispatch;
 pub mod error;
+mod ops;
 pub mod request;
 pub mod route;
+mod service;
 pub mod xml;
 
 use std::sync::Arc;
 
-use mogul_tracker::{Tracker, clock::Clock, model::Credential, rng::Entropy};
+use mogul_tracker::{
+    Tracker,
+    clock::Clock,
+    model::Credential,
+    rng::{self, Entropy},
+};
 use tokio_util::task::TaskTracker;
 
-pub use request::{Identity, Request, RequestHead, RequestId};
+use auth::SigningKeys;
 
-/// What every handler answers with: an answer to render, headers and body as they leave.
+pub use request::{Identity, ObjectName, Request, RequestHead, RequestId};
+
+/// What every handler answers with: headers and body as they leave.
 pub type Response = http::Response<axum::body::Body>;
 
-/// The S3 face of one process; cheap to clone.
+/// The S3 face of one process; cheap to clone. It is a [`tower::Service`] of requests whose path nobody has touched.
 #[derive(Clone)]
 pub struct S3(Arc<Inner>);
-
-struct Inner {
-    parts: Parts,
-    signing_keys: auth::SigningKeys,
-}
 
 /// What an [`S3`] is made of.
 pub struct Parts {
@@ -39,9 +48,16 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Chance: request ids.
     pub entropy: Arc<dyn Entropy>,
-    /// Owns what goes on when a client hangs up: bodies being stored, bad copies being reported. The process waits for
-    /// it when it stops.
+    /// Owns what goes on when a client hangs up: bodies being stored, bad copies being reported, refused bodies being
+    /// read to their end. The process waits for it when it stops.
     pub tasks: TaskTracker,
+}
+
+struct Inner {
+    parts: Parts,
+    /// `x-amz-id-2`: names this process to whoever reads a report.
+    host_id: String,
+    signing_keys: SigningKeys,
 }
 
 /// Settings of the S3 face.
@@ -55,6 +71,8 @@ pub struct S3Config {
     pub domains: Vec<String>,
     /// Root's key; it is not in the database.
     pub root: Credential,
+    /// How clients reach this server; in the `Location` of a completed upload.
+    pub scheme: http::uri::Scheme,
     /// Largest body of one `PutObject` or `UploadPart` in bytes.
     pub put_bytes_max: u64,
 }
@@ -78,16 +96,22 @@ impl S3 {
     /// The face made of these parts.
     #[must_use]
     pub fn new(parts: Parts) -> S3 {
+        let host_id = hex::encode(rng::fill::<16>(parts.entropy.as_ref()));
         S3(Arc::new(Inner {
             parts,
-            signing_keys: auth::SigningKeys::default(),
+            host_id,
+            signing_keys: SigningKeys::default(),
         }))
     }
 
-    /// The signing keys that were derived lately.
-    #[must_use]
-    pub fn signing_keys(&self) -> &auth::SigningKeys {
+    /// The signing keys derived lately.
+    pub(crate) fn signing_keys(&self) -> &SigningKeys {
         &self.0.signing_keys
+    }
+
+    /// `x-amz-id-2`.
+    pub(crate) fn host_id(&self) -> &str {
+        &self.0.host_id
     }
 }
 

@@ -61,6 +61,21 @@ impl RequestHead {
     }
 }
 
+#[cfg(test)]
+impl RequestHead {
+    /// A head without anything, to be filled by a test.
+    pub(crate) fn bare() -> RequestHead {
+        RequestHead {
+            method: Method::GET,
+            uri: Uri::from_static("/"),
+            headers: HeaderMap::new(),
+            query: Query::default(),
+            id: RequestId::new(0),
+            received: Timestamp::default(),
+        }
+    }
+}
+
 /// Who sent a request, proven by its signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {

@@ -14,7 +14,7 @@ use mogul_tracker::model::Key;
 use super::error::{Code, S3Error};
 use address::Address;
 
-pub use query::Query;
+pub use query::{Query, invalid_argument};
 
 /// What a request asks for, and of what.
 #[derive(Debug, Clone, PartialEq, Eq)]

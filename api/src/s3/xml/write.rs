@@ -108,6 +108,11 @@ impl Writer {
         self.0.push_str("&quot;</ETag>");
     }
 
+    /// Bare text in the element that is open.
+    pub fn escaped(&mut self, text: &str) {
+        push_escaped(&mut self.0, text);
+    }
+
     /// Text that is XML already.
     pub fn raw(&mut self, xml: &str) {
         self.0.push_str(xml);

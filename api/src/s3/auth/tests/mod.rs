@@ -30,6 +30,7 @@ const EXAMPLE_TIME: Timestamp = Timestamp::from_secs(1_369_353_600);
 
 fn config(region: &str, regions: Regions) -> S3Config {
     S3Config {
+        scheme: http::uri::Scheme::HTTP,
         region: region.to_owned(),
         regions,
         domains: Vec::new(),

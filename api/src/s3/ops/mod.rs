@@ -1,0 +1,22 @@
+//! The handlers, one file per group of operations: each parses, calls one command, renders.
+
+pub(super) mod buckets;
+
+pub(super) mod list_objects;
+pub(super) mod list_versions;
+mod names;
+pub(super) mod tagging;
+mod token;
+pub(super) mod unsupported;
+
+use axum::body::Body;
+use http::StatusCode;
+
+use super::Response;
+
+/// 204: done, and nothing to say.
+fn no_content() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
