@@ -15,8 +15,15 @@ def check(answer, status, code, *members):
 
 def test_a_wrong_secret(server, bucket):
     error = check(
-        Wire(server, Signer(secret_key="wrong")).request("GET", f"/{bucket}"), 403, "SignatureDoesNotMatch",
-        "AWSAccessKeyId", "StringToSign", "SignatureProvided", "StringToSignBytes", "CanonicalRequest", "CanonicalRequestBytes",
+        Wire(server, Signer(secret_key="wrong")).request("GET", f"/{bucket}"),
+        403,
+        "SignatureDoesNotMatch",
+        "AWSAccessKeyId",
+        "StringToSign",
+        "SignatureProvided",
+        "StringToSignBytes",
+        "CanonicalRequest",
+        "CanonicalRequestBytes",
     )
 
     assert error["StringToSign"].startswith("AWS4-HMAC-SHA256\n")
@@ -24,7 +31,12 @@ def test_a_wrong_secret(server, bucket):
 
 
 def test_an_unknown_key(server, bucket):
-    error = check(Wire(server, Signer("AKNOBODY", "x")).request("GET", f"/{bucket}"), 403, "InvalidAccessKeyId", "AWSAccessKeyId")
+    error = check(
+        Wire(server, Signer("AKNOBODY", "x")).request("GET", f"/{bucket}"),
+        403,
+        "InvalidAccessKeyId",
+        "AWSAccessKeyId",
+    )
 
     assert error["AWSAccessKeyId"] == "AKNOBODY"
     assert Wire(server, Signer("", "x")).request("GET", f"/{bucket}").status in (400, 403)
@@ -32,7 +44,10 @@ def test_an_unknown_key(server, bucket):
 
 def test_a_wrong_region_names_the_right_one(server, bucket):
     error = check(
-        Wire(server, Signer(region="mars-north-1")).request("GET", f"/{bucket}"), 400, "AuthorizationHeaderMalformed", "Region"
+        Wire(server, Signer(region="mars-north-1")).request("GET", f"/{bucket}"),
+        400,
+        "AuthorizationHeaderMalformed",
+        "Region",
     )
 
     assert error["Region"] == "us-east-1"
@@ -42,7 +57,9 @@ def test_a_wrong_region_names_the_right_one(server, bucket):
 def test_a_clock_that_is_wrong_is_told_the_time(wire, bucket, shift):
     answer = wire.request("GET", f"/{bucket}", stamp=now(shift))
 
-    error = check(answer, 403, "RequestTimeTooSkewed", "RequestTime", "ServerTime", "MaxAllowedSkewMilliseconds")
+    error = check(
+        answer, 403, "RequestTimeTooSkewed", "RequestTime", "ServerTime", "MaxAllowedSkewMilliseconds"
+    )
     assert error["MaxAllowedSkewMilliseconds"] == "900000"
 
 
@@ -52,7 +69,13 @@ def test_a_clock_that_is_a_little_wrong_is_fine(wire, bucket, shift):
 
 
 def test_nobody_gets_nothing(wire, bucket):
-    for method, path in [("GET", "/"), ("GET", f"/{bucket}"), ("GET", f"/{bucket}/k"), ("PUT", f"/{bucket}/k"), ("DELETE", f"/{bucket}")]:
+    for method, path in [
+        ("GET", "/"),
+        ("GET", f"/{bucket}"),
+        ("GET", f"/{bucket}/k"),
+        ("PUT", f"/{bucket}/k"),
+        ("DELETE", f"/{bucket}"),
+    ]:
         check(wire.request(method, path, signed=False), 403, "AccessDenied")
     assert wire.request("HEAD", f"/{bucket}", signed=False).status == 403
 
@@ -73,22 +96,61 @@ def without(name):
     return lambda headers: [(n, v) for n, v in headers if n != name]
 
 
-@pytest.mark.parametrize("change, status, codes", [
-    (without("x-amz-date"), 403, ["AccessDenied", "SignatureDoesNotMatch"]),
-    (replace("x-amz-date", lambda _: "yesterday"), 403, ["AccessDenied"]),
-    (without("x-amz-content-sha256"), 400, ["InvalidRequest"]),
-    (replace("authorization", lambda v: v.replace("/aws4_request", "/aws5_request")), 400, ["AuthorizationHeaderMalformed"]),
-    (replace("authorization", lambda v: v.replace("/s3/", "/ec2/")), 400, ["AuthorizationHeaderMalformed"]),
-    (replace("authorization", lambda v: v.replace(f"/{now()[:8]}/", "/20010101/")), 400, ["AuthorizationHeaderMalformed"]),
-    (replace("authorization", lambda v: v.split(", Signature=")[0]), 400, ["AuthorizationHeaderMalformed"]),
-    (replace("authorization", lambda v: v.replace("Credential=", "Nothing=")), 400, ["AuthorizationHeaderMalformed"]),
-    (replace("authorization", lambda _: "AWS4-HMAC-SHA256"), 400, ["AuthorizationHeaderMalformed"]),
-    (replace("authorization", lambda _: "Basic dTpw"), 400, ["InvalidArgument", "InvalidRequest"]),
-    (replace("authorization", lambda _: "AWS AKROOT:c2lnbmF0dXJl"), 400, ["InvalidRequest", "InvalidArgument"]),
-    (replace("authorization", lambda v: v.replace("HMAC-SHA256", "ECDSA-P256-SHA256")), 400, ["InvalidRequest", "InvalidArgument"]),
-    (replace("authorization", lambda v: v[:-1] + ("0" if v[-1] != "0" else "1")), 403, ["SignatureDoesNotMatch"]),
-    (replace("authorization", lambda v: v.replace("host;", "")), 403, ["AccessDenied", "SignatureDoesNotMatch"]),
-])
+@pytest.mark.parametrize(
+    "change, status, codes",
+    [
+        (without("x-amz-date"), 403, ["AccessDenied", "SignatureDoesNotMatch"]),
+        (replace("x-amz-date", lambda _: "yesterday"), 403, ["AccessDenied"]),
+        (without("x-amz-content-sha256"), 400, ["InvalidRequest"]),
+        (
+            replace("authorization", lambda v: v.replace("/aws4_request", "/aws5_request")),
+            400,
+            ["AuthorizationHeaderMalformed"],
+        ),
+        (
+            replace("authorization", lambda v: v.replace("/s3/", "/ec2/")),
+            400,
+            ["AuthorizationHeaderMalformed"],
+        ),
+        (
+            replace("authorization", lambda v: v.replace(f"/{now()[:8]}/", "/20010101/")),
+            400,
+            ["AuthorizationHeaderMalformed"],
+        ),
+        (
+            replace("authorization", lambda v: v.split(", Signature=")[0]),
+            400,
+            ["AuthorizationHeaderMalformed"],
+        ),
+        (
+            replace("authorization", lambda v: v.replace("Credential=", "Nothing=")),
+            400,
+            ["AuthorizationHeaderMalformed"],
+        ),
+        (replace("authorization", lambda _: "AWS4-HMAC-SHA256"), 400, ["AuthorizationHeaderMalformed"]),
+        (replace("authorization", lambda _: "Basic dTpw"), 400, ["InvalidArgument", "InvalidRequest"]),
+        (
+            replace("authorization", lambda _: "AWS AKROOT:c2lnbmF0dXJl"),
+            400,
+            ["InvalidRequest", "InvalidArgument"],
+        ),
+        (
+            replace("authorization", lambda v: v.replace("HMAC-SHA256", "ECDSA-P256-SHA256")),
+            400,
+            ["InvalidRequest", "InvalidArgument"],
+        ),
+        (
+            replace("authorization", lambda v: v[:-1] + ("0" if v[-1] != "0" else "1")),
+            403,
+            ["SignatureDoesNotMatch"],
+        ),
+        (
+            replace("authorization", lambda v: v.replace("host;", "")),
+            403,
+            ["AccessDenied", "SignatureDoesNotMatch"],
+        ),
+    ],
+)
 def test_a_header_that_was_tampered_with(wire, bucket, change, status, codes):
     answer = changed(wire, bucket, change)
 
@@ -108,8 +170,10 @@ def test_the_signature_covers_method_path_query_and_headers(wire, bucket):
     changed_header = [(name, "2" if name == "x-amz-meta-a" else value) for name, value in headers]
 
     for method, target, sent in [
-        ("DELETE", f"/{bucket}/k?partNumber=1", headers), ("GET", f"/{bucket}/l?partNumber=1", headers),
-        ("GET", f"/{bucket}/k?partNumber=2", headers), ("GET", f"/{bucket}/k", headers),
+        ("DELETE", f"/{bucket}/k?partNumber=1", headers),
+        ("GET", f"/{bucket}/l?partNumber=1", headers),
+        ("GET", f"/{bucket}/k?partNumber=2", headers),
+        ("GET", f"/{bucket}/k", headers),
         ("GET", f"/{bucket}/k?partNumber=1", changed_header),
     ]:
         check(wire.send(method, target, sent), 403, "SignatureDoesNotMatch")
@@ -117,11 +181,26 @@ def test_the_signature_covers_method_path_query_and_headers(wire, bucket):
 
 def test_awkward_headers_and_queries_are_signed_as_everybody_signs_them(wire, bucket):
     key = f"/{bucket}/k"
-    headers = [("x-amz-meta-spaces", "  a   b  "), ("x-amz-meta-two", "1"), ("x-amz-meta-two", "2"), ("X-Amz-Meta-Case", "C")]
+    headers = [
+        ("x-amz-meta-spaces", "  a   b  "),
+        ("x-amz-meta-two", "1"),
+        ("x-amz-meta-two", "2"),
+        ("X-Amz-Meta-Case", "C"),
+    ]
 
     assert wire.request("PUT", key, headers=headers, body=b"x").status == 200
-    for query in ("prefix=a+b", "prefix=a%20b", "prefix=*'()!~", "prefix=%C3%A9", "prefix=%2F&delimiter=/", "prefix&delimiter=", "prefix=a=b",
-                  "prefix=b&x=2&x=1", "prefix=%7E", "zz=1&list-type=2&aa=2"):
+    for query in (
+        "prefix=a+b",
+        "prefix=a%20b",
+        "prefix=*'()!~",
+        "prefix=%C3%A9",
+        "prefix=%2F&delimiter=/",
+        "prefix&delimiter=",
+        "prefix=a=b",
+        "prefix=b&x=2&x=1",
+        "prefix=%7E",
+        "zz=1&list-type=2&aa=2",
+    ):
         assert wire.request("GET", f"/{bucket}", query).status == 200, query
 
 
@@ -150,7 +229,11 @@ def test_no_body_is_read_from_who_is_not_known(server, bucket):
 
     wire = Wire(server, Signer(secret_key="wrong"))
     headers, _ = wire.signed_headers("PUT", f"/{bucket}/k", "", [], payload_hash="UNSIGNED-PAYLOAD")
-    lines = [f"PUT /{bucket}/k HTTP/1.1"] + [f"{n}: {v}" for n, v in headers] + ["content-length: 1000000", "expect: 100-continue"]
+    lines = (
+        [f"PUT /{bucket}/k HTTP/1.1"]
+        + [f"{n}: {v}" for n, v in headers]
+        + ["content-length: 1000000", "expect: 100-continue"]
+    )
     with socket.create_connection(("127.0.0.1", server.s3_port), timeout=10) as connection:
         connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         answer = connection.recv(100)
@@ -162,7 +245,11 @@ def test_who_is_known_is_told_to_go_on(server, wire, bucket):
     import socket
 
     headers, _ = wire.signed_headers("PUT", f"/{bucket}/k", "", [], b"body")
-    lines = [f"PUT /{bucket}/k HTTP/1.1"] + [f"{n}: {v}" for n, v in headers] + ["content-length: 4", "expect: 100-continue"]
+    lines = (
+        [f"PUT /{bucket}/k HTTP/1.1"]
+        + [f"{n}: {v}" for n, v in headers]
+        + ["content-length: 4", "expect: 100-continue"]
+    )
     with socket.create_connection(("127.0.0.1", server.s3_port), timeout=10) as connection:
         connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         assert connection.recv(100).startswith(b"HTTP/1.1 100")
@@ -184,7 +271,12 @@ def test_after_a_refused_put_the_connection_is_in_step(server, wire, bucket):
 
 
 def test_nonsense_gets_an_answer_with_an_id(server, wire):
-    for method, path, query in [("GET", "/%zz", ""), ("POST", "/", ""), ("GET", "/b/k", "versionId=%%%"), ("PUT", "/", "")]:
+    for method, path, query in [
+        ("GET", "/%zz", ""),
+        ("POST", "/", ""),
+        ("GET", "/b/k", "versionId=%%%"),
+        ("PUT", "/", ""),
+    ]:
         answer = wire.request(method, path, query)
         assert 400 <= answer.status < 500, answer
         assert answer.headers["x-amz-request-id"]

@@ -7,8 +7,24 @@ from conftest import boto
 from harness.wire import Wire
 
 BAD_NAMES = [
-    "ab", "a" * 64, "Upper", "under_score", "-begins", "ends-", "two..dots", "dot.-dash", "dash-.dot", ".dot", "dot.",
-    "192.168.5.4", "xn--prefix", "sthree-prefix", "name-s3alias", "name--ol-s3", "with space", "semi;colon",
+    "ab",
+    "a" * 64,
+    "Upper",
+    "under_score",
+    "-begins",
+    "ends-",
+    "two..dots",
+    "dot.-dash",
+    "dash-.dot",
+    ".dot",
+    "dot.",
+    "192.168.5.4",
+    "xn--prefix",
+    "sthree-prefix",
+    "name-s3alias",
+    "name--ol-s3",
+    "with space",
+    "semi;colon",
 ]
 ABSENT_CONFIGURATIONS = {
     "policy": "NoSuchBucketPolicy",
@@ -40,7 +56,9 @@ def test_a_bucket_is_created_seen_listed_and_deleted(s3, names):
     created = s3.create_bucket(Bucket=name)
 
     assert created["Location"].endswith(f"/{name}")
-    assert s3.head_bucket(Bucket=name)["ResponseMetadata"]["HTTPHeaders"]["x-amz-bucket-region"] == "us-east-1"
+    assert (
+        s3.head_bucket(Bucket=name)["ResponseMetadata"]["HTTPHeaders"]["x-amz-bucket-region"] == "us-east-1"
+    )
     listed = s3.list_buckets()
     assert name in [bucket["Name"] for bucket in listed["Buckets"]]
     assert listed["Owner"]["ID"]
@@ -118,12 +136,15 @@ def test_another_location_is_refused(wire, names):
     answer = wire.request("PUT", f"/{name}", body=create_body("mars-north-1"))
 
     assert (answer.status, answer.code()) in [
-        (400, "InvalidLocationConstraint"), (400, "IllegalLocationConstraintException")
+        (400, "InvalidLocationConstraint"),
+        (400, "IllegalLocationConstraintException"),
     ]
     assert wire.request("HEAD", f"/{name}").status == 404
 
 
-@pytest.mark.parametrize("body", [b"<CreateBucketConfiguration>", b"no xml", b"<!DOCTYPE a []><CreateBucketConfiguration/>"])
+@pytest.mark.parametrize(
+    "body", [b"<CreateBucketConfiguration>", b"no xml", b"<!DOCTYPE a []><CreateBucketConfiguration/>"]
+)
 def test_a_broken_document_creates_nothing(wire, names, body):
     name = names()
 
@@ -185,21 +206,34 @@ def test_a_configuration_that_is_not_there_is_named(wire, bucket, selector, code
     assert (answer.status, answer.code()) == (404, code)
 
 
-@pytest.mark.parametrize("selector, root", [
-    ("versioning", "VersioningConfiguration"), ("logging", "BucketLoggingStatus"), ("acl", "AccessControlPolicy"),
-    ("notification", "NotificationConfiguration"), ("accelerate", "AccelerateConfiguration"),
-    ("requestPayment", "RequestPaymentConfiguration"),
-])
+@pytest.mark.parametrize(
+    "selector, root",
+    [
+        ("versioning", "VersioningConfiguration"),
+        ("logging", "BucketLoggingStatus"),
+        ("acl", "AccessControlPolicy"),
+        ("notification", "NotificationConfiguration"),
+        ("accelerate", "AccelerateConfiguration"),
+        ("requestPayment", "RequestPaymentConfiguration"),
+    ],
+)
 def test_what_tools_read_of_every_bucket_has_an_answer(wire, bucket, selector, root):
     answer = wire.request("GET", f"/{bucket}", selector)
 
     assert (answer.status, answer.xml().tag) == (200, root)
 
 
-@pytest.mark.parametrize("method, path, query", [
-    ("PUT", "/{}", "replication"), ("GET", "/{}/k", "torrent"), ("POST", "/{}/k", "select&select-type=2"),
-    ("PUT", "/{}/k", "renameObject"), ("GET", "/{}", "metadataTable"), ("PUT", "/{}", "inventory&id=1"),
-])
+@pytest.mark.parametrize(
+    "method, path, query",
+    [
+        ("PUT", "/{}", "replication"),
+        ("GET", "/{}/k", "torrent"),
+        ("POST", "/{}/k", "select&select-type=2"),
+        ("PUT", "/{}/k", "renameObject"),
+        ("GET", "/{}", "metadataTable"),
+        ("PUT", "/{}", "inventory&id=1"),
+    ],
+)
 def test_what_is_not_served_says_so(wire, bucket, method, path, query):
     answer = wire.request(method, path.format(bucket), query, body=b"<a/>" if method != "GET" else b"")
 

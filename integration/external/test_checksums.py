@@ -16,7 +16,9 @@ ENABLED = {"x-amz-checksum-mode": "ENABLED"}
 
 
 def checksums(headers):
-    return {name.lower(): text for name, text in headers.items() if name.lower().startswith("x-amz-checksum-")}
+    return {
+        name.lower(): text for name, text in headers.items() if name.lower().startswith("x-amz-checksum-")
+    }
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -70,14 +72,22 @@ def test_without_a_checksum_of_the_clients_the_server_makes_one(wire, bucket):
 
     expected = {"x-amz-checksum-crc64nvme": value("CRC64NVME", BODY), "x-amz-checksum-type": "FULL_OBJECT"}
     assert checksums(stored.headers) == expected
-    assert checksums(wire.request("HEAD", f"/{bucket}/k", headers={"x-amz-checksum-mode": "enabled"}).headers) == expected
+    assert (
+        checksums(wire.request("HEAD", f"/{bucket}/k", headers={"x-amz-checksum-mode": "enabled"}).headers)
+        == expected
+    )
 
 
-@pytest.mark.parametrize("headers", [
-    {"x-amz-checksum-crc32": value("CRC32", BODY), "x-amz-checksum-sha1": value("SHA1", BODY)},
-    {"x-amz-checksum-crc32": "nonsense"}, {"x-amz-checksum-crc32": ""}, {"x-amz-checksum-sha256": value("CRC32", BODY)},
-    {"x-amz-sdk-checksum-algorithm": "CRC32"},
-])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-amz-checksum-crc32": value("CRC32", BODY), "x-amz-checksum-sha1": value("SHA1", BODY)},
+        {"x-amz-checksum-crc32": "nonsense"},
+        {"x-amz-checksum-crc32": ""},
+        {"x-amz-checksum-sha256": value("CRC32", BODY)},
+        {"x-amz-sdk-checksum-algorithm": "CRC32"},
+    ],
+)
 def test_checksums_that_make_no_sense_are_refused(wire, bucket, headers):
     answer = wire.request("PUT", f"/{bucket}/k", headers=headers, body=BODY)
 
@@ -91,7 +101,9 @@ def start(wire, bucket, **headers):
 
 
 def finish(wire, bucket, upload, parts, headers=()):
-    body = "".join(f"<Part><PartNumber>{n}</PartNumber><ETag>{etag}</ETag>{extra}</Part>" for n, etag, extra in parts)
+    body = "".join(
+        f"<Part><PartNumber>{n}</PartNumber><ETag>{etag}</ETag>{extra}</Part>" for n, etag, extra in parts
+    )
     body = f"<CompleteMultipartUpload>{body}</CompleteMultipartUpload>".encode()
     return wire.request("POST", f"/{bucket}/k", f"uploadId={upload}", headers=headers, body=body)
 
@@ -103,13 +115,21 @@ PAIRS = [(a, "COMPOSITE") for a in sorted(COMPOSITE)] + [(a, "FULL_OBJECT") for 
 @pytest.mark.parametrize("algorithm, kind", PAIRS)
 def test_multipart_checksums(wire, s3, bucket, algorithm, kind):
     parts = PARTS if algorithm not in ("CRC32C", "CRC64NVME") else [b"A" * 1000]
-    created = start(wire, bucket, x_amz_checksum_algorithm=algorithm.lower(), x_amz_checksum_type=kind.lower())
+    created = start(
+        wire, bucket, x_amz_checksum_algorithm=algorithm.lower(), x_amz_checksum_type=kind.lower()
+    )
     assert created.status == 200, created
     assert created.headers["x-amz-checksum-algorithm"] == algorithm
     assert created.headers["x-amz-checksum-type"] == kind
     upload, listed = created.xml().findtext("UploadId"), []
     for number, part in enumerate(parts, 1):
-        answer = wire.request("PUT", f"/{bucket}/k", f"partNumber={number}&uploadId={upload}", [(header(algorithm), value(algorithm, part))], part)
+        answer = wire.request(
+            "PUT",
+            f"/{bucket}/k",
+            f"partNumber={number}&uploadId={upload}",
+            [(header(algorithm), value(algorithm, part))],
+            part,
+        )
         assert answer.headers[header(algorithm)] == value(algorithm, part)
         element = f"<Checksum{algorithm}>{value(algorithm, part)}</Checksum{algorithm}>"
         listed.append((number, answer.headers["ETag"], element))
@@ -126,13 +146,24 @@ def test_multipart_checksums(wire, s3, bucket, algorithm, kind):
     assert part.headers[header(algorithm)] == value(algorithm, parts[0])
     entry = s3.list_objects_v2(Bucket=bucket)["Contents"][0]
     assert (entry["ChecksumAlgorithm"], entry["ChecksumType"]) == ([algorithm], kind)
-    attributes = wire.request("GET", f"/{bucket}/k", "attributes", {"x-amz-object-attributes": "ObjectParts,Checksum,ETag"}).xml()
+    attributes = wire.request(
+        "GET", f"/{bucket}/k", "attributes", {"x-amz-object-attributes": "ObjectParts,Checksum,ETag"}
+    ).xml()
     shown = [element.findtext(f"Checksum{algorithm}") for element in attributes.iter("Part")]
     assert shown == [value(algorithm, part) for part in parts]
     assert attributes.find("ObjectParts").findtext("PartsCount") == str(len(parts))
 
 
-@pytest.mark.parametrize("algorithm, kind", [("CRC64NVME", "COMPOSITE"), ("SHA256", "FULL_OBJECT"), ("MD5", "FULL_OBJECT"), ("CRC16", "COMPOSITE"), ("CRC32", "PARTLY")])
+@pytest.mark.parametrize(
+    "algorithm, kind",
+    [
+        ("CRC64NVME", "COMPOSITE"),
+        ("SHA256", "FULL_OBJECT"),
+        ("MD5", "FULL_OBJECT"),
+        ("CRC16", "COMPOSITE"),
+        ("CRC32", "PARTLY"),
+    ],
+)
 def test_pairs_that_do_not_exist_are_refused(wire, bucket, algorithm, kind):
     answer = start(wire, bucket, x_amz_checksum_algorithm=algorithm, x_amz_checksum_type=kind)
 
@@ -142,7 +173,13 @@ def test_pairs_that_do_not_exist_are_refused(wire, bucket, algorithm, kind):
 def test_a_part_with_another_algorithm_is_refused(wire, bucket):
     upload = start(wire, bucket, x_amz_checksum_algorithm="SHA256").xml().findtext("UploadId")
 
-    answer = wire.request("PUT", f"/{bucket}/k", f"partNumber=1&uploadId={upload}", [(header("CRC32"), value("CRC32", b"x"))], b"x")
+    answer = wire.request(
+        "PUT",
+        f"/{bucket}/k",
+        f"partNumber=1&uploadId={upload}",
+        [(header("CRC32"), value("CRC32", b"x"))],
+        b"x",
+    )
 
     assert (answer.status, answer.code()) == (400, "InvalidRequest")
 
@@ -155,13 +192,21 @@ def test_the_server_computes_what_was_declared_but_not_sent(wire, bucket):
     element = f"<ChecksumSHA256>{value('SHA256', b'x')}</ChecksumSHA256>"
     assert finish(wire, bucket, upload, [(1, part.headers["ETag"], "")]).code() == "InvalidRequest"
     wrong = f"<ChecksumSHA256>{value('SHA256', b'y')}</ChecksumSHA256>"
-    assert finish(wire, bucket, upload, [(1, part.headers["ETag"], wrong)]).code() in ("InvalidPart", "InvalidRequest", "BadDigest")
+    assert finish(wire, bucket, upload, [(1, part.headers["ETag"], wrong)]).code() in (
+        "InvalidPart",
+        "InvalidRequest",
+        "BadDigest",
+    )
     completed = finish(wire, bucket, upload, [(1, part.headers["ETag"], element)])
     assert completed.xml().findtext("ChecksumSHA256") == composite("SHA256", [b"x"])
 
 
 def test_the_whole_of_an_upload_is_compared_with_what_the_client_says(wire, bucket):
-    upload = start(wire, bucket, x_amz_checksum_algorithm="CRC32", x_amz_checksum_type="FULL_OBJECT").xml().findtext("UploadId")
+    upload = (
+        start(wire, bucket, x_amz_checksum_algorithm="CRC32", x_amz_checksum_type="FULL_OBJECT")
+        .xml()
+        .findtext("UploadId")
+    )
     part = wire.request("PUT", f"/{bucket}/k", f"partNumber=1&uploadId={upload}", body=b"x")
     listed = [(1, part.headers["ETag"], "")]
 

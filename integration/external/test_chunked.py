@@ -29,7 +29,10 @@ def test_every_framing_is_taken_off(either, either_bucket, kind, size):
     assert "Content-Encoding" not in got.headers
 
 
-@pytest.mark.parametrize("sent, kept", [("gzip,aws-chunked", "gzip"), ("aws-chunked, gzip", "gzip"), ("aws-chunked", None), (None, None)])
+@pytest.mark.parametrize(
+    "sent, kept",
+    [("gzip,aws-chunked", "gzip"), ("aws-chunked, gzip", "gzip"), ("aws-chunked", None), (None, None)],
+)
 def test_only_the_other_encodings_are_kept(wire, bucket, sent, kept):
     stored = put(wire, f"/{bucket}/k", b"x" * 100, SIGNED, headers=[("content-encoding", sent)])
 
@@ -64,13 +67,18 @@ def test_a_trailer_with_a_wrong_signature(wire, bucket):
 
 
 @pytest.mark.parametrize("kind", [SIGNED, SIGNED_TRAILER, UNSIGNED_TRAILER])
-@pytest.mark.parametrize("change", [
-    lambda framed: framed[: len(framed) // 2],
-    lambda framed: b"zz" + framed[2:],
-    lambda framed: framed.replace(b"\r\n", b"\n\n", 1),
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda framed: framed[: len(framed) // 2],
+        lambda framed: b"zz" + framed[2:],
+        lambda framed: framed.replace(b"\r\n", b"\n\n", 1),
+    ],
+)
 def test_a_broken_frame(wire, bucket, kind, change):
-    refused(wire, bucket, kind, 400, ["IncompleteBody", "MalformedTrailerError", "InvalidRequest"], change=change)
+    refused(
+        wire, bucket, kind, 400, ["IncompleteBody", "MalformedTrailerError", "InvalidRequest"], change=change
+    )
 
 
 @pytest.mark.parametrize("kind", [SIGNED, UNSIGNED_TRAILER])
@@ -79,7 +87,10 @@ def test_a_length_that_was_not_true(wire, bucket, kind, length):
     refused(wire, bucket, kind, 400, ["IncompleteBody"], decoded_length=length)
 
 
-@pytest.mark.parametrize("length, status, code", [(None, 411, "MissingContentLength"), ("x", 400, "InvalidArgument"), ("-1", 400, "InvalidArgument")])
+@pytest.mark.parametrize(
+    "length, status, code",
+    [(None, 411, "MissingContentLength"), ("x", 400, "InvalidArgument"), ("-1", 400, "InvalidArgument")],
+)
 def test_the_length_must_be_told(wire, bucket, length, status, code):
     answer = put(wire, f"/{bucket}/k", b"x", SIGNED, headers=[("x-amz-decoded-content-length", length)])
 
@@ -91,15 +102,25 @@ def test_small_chunks_are_refused_when_signed(wire, bucket):
     assert put(wire, f"/{bucket}/k", b"z" * 100_000, SIGNED, size=8192).status == 200
 
 
-@pytest.mark.parametrize("trailer, announced", [
-    ((header("CRC32"), "nonsense"), None), ((header("CRC32"), value("CRC32", b"z" * 100_000)), header("SHA1")),
-    (("x-amz-checksum-crc16", "AAAA"), None),
-])
+@pytest.mark.parametrize(
+    "trailer, announced",
+    [
+        ((header("CRC32"), "nonsense"), None),
+        ((header("CRC32"), value("CRC32", b"z" * 100_000)), header("SHA1")),
+        (("x-amz-checksum-crc16", "AAAA"), None),
+    ],
+)
 def test_a_trailer_that_makes_no_sense(wire, bucket, trailer, announced):
     headers = [("x-amz-trailer", announced)] if announced else []
 
     refused(
-        wire, bucket, UNSIGNED_TRAILER, 400, ["MalformedTrailerError", "InvalidRequest"], trailer=trailer, headers=headers
+        wire,
+        bucket,
+        UNSIGNED_TRAILER,
+        400,
+        ["MalformedTrailerError", "InvalidRequest"],
+        trailer=trailer,
+        headers=headers,
     )
 
 
@@ -112,7 +133,10 @@ def test_framings_are_for_objects_and_parts_only(wire, s3, bucket):
 
 
 def test_what_we_cannot_verify_is_not_served(wire, bucket):
-    headers = {"x-amz-content-sha256": "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD", "x-amz-decoded-content-length": "1"}
+    headers = {
+        "x-amz-content-sha256": "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD",
+        "x-amz-decoded-content-length": "1",
+    }
 
     assert wire.request("PUT", f"/{bucket}/k", headers=headers, body=b"x").status == 501
 
@@ -123,17 +147,26 @@ def test_spaces_and_line_ends_of_other_writers(wire, bucket):
         lambda framed: framed.replace(CRC.encode() + b":", CRC.encode() + b" : "),
         lambda framed: framed.removesuffix(b"\r\n"),
     ):
-        stored = put(wire, f"/{bucket}/k", body, UNSIGNED_TRAILER, trailer_for(UNSIGNED_TRAILER, body), change=change)
+        stored = put(
+            wire, f"/{bucket}/k", body, UNSIGNED_TRAILER, trailer_for(UNSIGNED_TRAILER, body), change=change
+        )
         assert stored.status == 200, stored
 
 
 def test_chunked_http_may_carry_the_frames(either, either_bucket):
     """botocore over https: Transfer-Encoding chunked, aws-chunked inside, no Content-Length."""
     wire, body = Wire(either), os.urandom(300_000)
-    sent = [("x-amz-content-sha256", UNSIGNED_TRAILER), ("x-amz-decoded-content-length", str(len(body))), ("x-amz-trailer", CRC)]
+    sent = [
+        ("x-amz-content-sha256", UNSIGNED_TRAILER),
+        ("x-amz-decoded-content-length", str(len(body))),
+        ("x-amz-trailer", CRC),
+    ]
     headers, _ = wire.signed_headers("PUT", f"/{either_bucket}/k", "", sent, payload_hash=UNSIGNED_TRAILER)
     framed = chunked.unsigned_body(body, (CRC, value("CRC32", body)))
-    http = b"".join(b"%x\r\n" % len(piece) + piece + b"\r\n" for piece in chunked.pieces(framed, 40_000)) + b"0\r\n\r\n"
+    http = (
+        b"".join(b"%x\r\n" % len(piece) + piece + b"\r\n" for piece in chunked.pieces(framed, 40_000))
+        + b"0\r\n\r\n"
+    )
 
     stored = wire.send("PUT", f"/{either_bucket}/k", [*headers, ("transfer-encoding", "chunked")], http)
 

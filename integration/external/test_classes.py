@@ -11,7 +11,9 @@ def copies(server, bucket, key):
     """Class name, devcount and the devices on which the object's file lies."""
     [(fid, name, count)] = server.rows(
         "select fid, coalesce(classname, 'default'), devcount from file join domain using (dmid)"
-        " left join class using (dmid, classid) where namespace = ? and dkey = ?", bucket, key,
+        " left join class using (dmid, classid) where namespace = ? and dkey = ?",
+        bucket,
+        key,
     )
     return name, count, sorted(devid for devid, found in server.fid_files() if found == fid)
 
@@ -54,7 +56,11 @@ def test_a_change_of_class_changes_the_number_of_copies(server, s3, bucket):
 
 
 def test_one_directory_keeps_one_copy_and_copies_can_be_told(new_server):
-    for options, expected in [({"devices": 1}, 1), ({"devices": 3, "arguments": ["--copies", "3"]}, 3), ({"devices": 3}, 2)]:
+    for options, expected in [
+        ({"devices": 1}, 1),
+        ({"devices": 3, "arguments": ["--copies", "3"]}, 3),
+        ({"devices": 3}, 2),
+    ]:
         server = new_server(**options)
         s3 = boto(server)
         s3.create_bucket(Bucket="copies")
@@ -66,7 +72,9 @@ def test_parts_follow_the_class_of_their_upload(server, s3, bucket):
     key = {"Bucket": bucket, "Key": "k"}
     upload = s3.create_multipart_upload(**key, StorageClass="REDUCED_REDUNDANCY")["UploadId"]
     etag = s3.upload_part(**key, UploadId=upload, PartNumber=1, Body=b"x")["ETag"]
-    s3.complete_multipart_upload(**key, UploadId=upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etag}]})
+    s3.complete_multipart_upload(
+        **key, UploadId=upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etag}]}
+    )
 
     assert s3.head_object(**key)["StorageClass"] == "REDUCED_REDUNDANCY"
     wait_until(lambda: len(copies(server, bucket, "k")[2]) == 1, 30, "one joined copy")

@@ -15,8 +15,15 @@ from test_keys import AWKWARD
 def source(s3, bucket):
     """The answer to a PUT of `src`, with everything that an object can carry."""
     return s3.put_object(
-        Bucket=bucket, Key="src", Body=b"source", ContentType="text/plain", CacheControl="no-cache", Metadata={"a": "1"},
-        Tagging="t=1", StorageClass="REDUCED_REDUNDANCY", WebsiteRedirectLocation="/there",
+        Bucket=bucket,
+        Key="src",
+        Body=b"source",
+        ContentType="text/plain",
+        CacheControl="no-cache",
+        Metadata={"a": "1"},
+        Tagging="t=1",
+        StorageClass="REDUCED_REDUNDANCY",
+        WebsiteRedirectLocation="/there",
     )
 
 
@@ -32,7 +39,11 @@ def test_a_copy_carries_attributes_and_tags_but_no_class_and_no_redirect(s3, buc
     got = s3.get_object(Bucket=bucket, Key="dst")
     assert answer["CopyObjectResult"]["ETag"] == got["ETag"] == source["ETag"]
     assert answer["CopyObjectResult"]["LastModified"].replace(microsecond=0) == got["LastModified"]
-    assert (got["Body"].read(), got["ContentType"], got["CacheControl"]) == (b"source", "text/plain", "no-cache")
+    assert (got["Body"].read(), got["ContentType"], got["CacheControl"]) == (
+        b"source",
+        "text/plain",
+        "no-cache",
+    )
     assert got["Metadata"] == {"a": "1"}
     assert s3.get_object_tagging(Bucket=bucket, Key="dst")["TagSet"] == [{"Key": "t", "Value": "1"}]
     assert "StorageClass" not in got and "WebsiteRedirectLocation" not in got
@@ -40,8 +51,13 @@ def test_a_copy_carries_attributes_and_tags_but_no_class_and_no_redirect(s3, buc
 
 def test_replace_takes_only_what_the_request_says(s3, bucket, source):
     s3.copy_object(
-        Bucket=bucket, Key="dst", CopySource=f"{bucket}/src", MetadataDirective="REPLACE", Metadata={"b": "2"},
-        TaggingDirective="REPLACE", Tagging="u=2",
+        Bucket=bucket,
+        Key="dst",
+        CopySource=f"{bucket}/src",
+        MetadataDirective="REPLACE",
+        Metadata={"b": "2"},
+        TaggingDirective="REPLACE",
+        Tagging="u=2",
     )
 
     got = s3.get_object(Bucket=bucket, Key="dst")
@@ -51,7 +67,14 @@ def test_replace_takes_only_what_the_request_says(s3, bucket, source):
 
 
 def test_without_replace_the_requests_headers_are_ignored(s3, bucket, source):
-    s3.copy_object(Bucket=bucket, Key="dst", CopySource=f"{bucket}/src", Metadata={"b": "2"}, ContentType="image/png", Tagging="u=2")
+    s3.copy_object(
+        Bucket=bucket,
+        Key="dst",
+        CopySource=f"{bucket}/src",
+        Metadata={"b": "2"},
+        ContentType="image/png",
+        Tagging="u=2",
+    )
 
     got = s3.get_object(Bucket=bucket, Key="dst")
     assert (got["Metadata"], got["ContentType"]) == ({"a": "1"}, "text/plain")
@@ -59,9 +82,18 @@ def test_without_replace_the_requests_headers_are_ignored(s3, bucket, source):
 
 
 def test_a_copy_onto_itself_must_change_something(s3, bucket, source):
-    assert refused(s3.copy_object, Bucket=bucket, Key="src", CopySource=f"{bucket}/src") == (400, "InvalidRequest")
+    assert refused(s3.copy_object, Bucket=bucket, Key="src", CopySource=f"{bucket}/src") == (
+        400,
+        "InvalidRequest",
+    )
 
-    s3.copy_object(Bucket=bucket, Key="src", CopySource=f"{bucket}/src", MetadataDirective="REPLACE", Metadata={"new": "1"})
+    s3.copy_object(
+        Bucket=bucket,
+        Key="src",
+        CopySource=f"{bucket}/src",
+        MetadataDirective="REPLACE",
+        Metadata={"new": "1"},
+    )
 
     got = s3.get_object(Bucket=bucket, Key="src")
     assert (got["Body"].read(), got["Metadata"], got["ETag"]) == (b"source", {"new": "1"}, source["ETag"])
@@ -82,9 +114,12 @@ def test_conditions_on_the_source(s3, bucket, source):
     past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
     future = past + datetime.timedelta(hours=2)
     cases = [
-        ({"CopySourceIfMatch": source["ETag"]}, True), ({"CopySourceIfMatch": '"x"'}, False),
-        ({"CopySourceIfNoneMatch": '"x"'}, True), ({"CopySourceIfNoneMatch": source["ETag"]}, False),
-        ({"CopySourceIfModifiedSince": past}, True), ({"CopySourceIfUnmodifiedSince": past}, False),
+        ({"CopySourceIfMatch": source["ETag"]}, True),
+        ({"CopySourceIfMatch": '"x"'}, False),
+        ({"CopySourceIfNoneMatch": '"x"'}, True),
+        ({"CopySourceIfNoneMatch": source["ETag"]}, False),
+        ({"CopySourceIfModifiedSince": past}, True),
+        ({"CopySourceIfUnmodifiedSince": past}, False),
         ({"CopySourceIfUnmodifiedSince": future}, True),
         ({"CopySourceIfMatch": source["ETag"], "CopySourceIfUnmodifiedSince": past}, True),
         ({"CopySourceIfNoneMatch": source["ETag"], "CopySourceIfModifiedSince": past}, False),
@@ -119,13 +154,21 @@ def test_sources_that_are_not_there(s3, bucket, names):
 def test_a_source_that_is_no_source(wire, bucket, text):
     answer = wire.request("PUT", f"/{bucket}/dst", headers={"x-amz-copy-source": text})
 
-    assert answer.status in (400, 404) and answer.code() in ("InvalidArgument", "InvalidURI", "NoSuchBucket"), answer
+    assert answer.status in (400, 404) and answer.code() in (
+        "InvalidArgument",
+        "InvalidURI",
+        "NoSuchBucket",
+    ), answer
     assert wire.request("HEAD", f"/{bucket}/dst").status == 404
 
 
-@pytest.mark.parametrize("name, value", [("x-amz-metadata-directive", "KEEP"), ("x-amz-tagging-directive", "KEEP")])
+@pytest.mark.parametrize(
+    "name, value", [("x-amz-metadata-directive", "KEEP"), ("x-amz-tagging-directive", "KEEP")]
+)
 def test_an_unknown_directive_is_refused(wire, bucket, source, name, value):
-    answer = wire.request("PUT", f"/{bucket}/dst", headers={"x-amz-copy-source": f"/{bucket}/src", name: value})
+    answer = wire.request(
+        "PUT", f"/{bucket}/dst", headers={"x-amz-copy-source": f"/{bucket}/src", name: value}
+    )
 
     assert (answer.status, answer.code()) == (400, "InvalidArgument")
 
@@ -163,7 +206,12 @@ def test_a_copied_multipart_object_has_a_plain_etag(s3, bucket):
     parts = [os.urandom(5 * 2**20), b"tail"]
     upload = s3.create_multipart_upload(Bucket=bucket, Key="src")["UploadId"]
     done = [
-        {"PartNumber": n, "ETag": s3.upload_part(Bucket=bucket, Key="src", UploadId=upload, PartNumber=n, Body=part)["ETag"]}
+        {
+            "PartNumber": n,
+            "ETag": s3.upload_part(Bucket=bucket, Key="src", UploadId=upload, PartNumber=n, Body=part)[
+                "ETag"
+            ],
+        }
         for n, part in enumerate(parts, 1)
     ]
     s3.complete_multipart_upload(Bucket=bucket, Key="src", UploadId=upload, MultipartUpload={"Parts": done})

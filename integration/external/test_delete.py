@@ -69,7 +69,9 @@ def test_many_are_deleted_and_each_is_told(s3, bucket):
 def test_quiet_tells_errors_only(s3, wire, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"")
 
-    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "k"}, {"Key": "x" * 1025}], "Quiet": True})
+    answer = s3.delete_objects(
+        Bucket=bucket, Delete={"Objects": [{"Key": "k"}, {"Key": "x" * 1025}], "Quiet": True}
+    )
 
     assert "Deleted" not in answer
     assert [error["Code"] for error in answer["Errors"]] == ["KeyTooLongError"]
@@ -103,7 +105,9 @@ def test_a_thousand_at_once_and_not_one_more(s3, wire, bucket):
 def test_a_document_that_was_changed_on_the_way_deletes_nothing(wire, s3, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"")
 
-    answer = wire.request("POST", f"/{bucket}", "delete", headers={"content-md5": md5_base64(b"x")}, body=document(["k"]))
+    answer = wire.request(
+        "POST", f"/{bucket}", "delete", headers={"content-md5": md5_base64(b"x")}, body=document(["k"])
+    )
 
     assert (answer.status, answer.code()) == (400, "BadDigest")
     assert s3.head_object(Bucket=bucket, Key="k")
@@ -113,7 +117,9 @@ def test_conditions_per_key(s3, bucket):
     etag = s3.put_object(Bucket=bucket, Key="same", Body=b"1")["ETag"]
     s3.put_object(Bucket=bucket, Key="other", Body=b"2")
 
-    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "same", "ETag": etag}, {"Key": "other", "ETag": '"x"'}]})
+    answer = s3.delete_objects(
+        Bucket=bucket, Delete={"Objects": [{"Key": "same", "ETag": etag}, {"Key": "other", "ETag": '"x"'}]}
+    )
 
     assert [entry["Key"] for entry in answer["Deleted"]] == ["same"]
     assert [(error["Key"], error["Code"]) for error in answer["Errors"]] == [("other", "PreconditionFailed")]

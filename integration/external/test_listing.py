@@ -10,7 +10,28 @@ from harness.listing import after, of_page, roll_up
 from harness.wire import Wire, key_path
 
 KEYS_MANY = 10_000
-PIECES = ["a", "b", "/", "//", "-", "%", "_", " ", "é", "😀", "\uffee", "0", "ab", ".", "/a", "foo+1", "foo", "'", '"', "\\"]
+PIECES = [
+    "a",
+    "b",
+    "/",
+    "//",
+    "-",
+    "%",
+    "_",
+    " ",
+    "é",
+    "😀",
+    "\uffee",
+    "0",
+    "ab",
+    ".",
+    "/a",
+    "foo+1",
+    "foo",
+    "'",
+    '"',
+    "\\",
+]
 DELIMITERS = ["/", "//", "a", "ab", "%", "_", " ", "é", "😀", "-", ".", "/a", "nothing", "'", "\\"]
 
 
@@ -96,7 +117,21 @@ def test_every_page_size_gives_the_same_listing(s3, mixed, size):
 def test_a_listing_starts_after_any_text(s3, mixed):
     bucket, keys = mixed
     chance = random.Random(5)
-    starts = chance.sample(keys, 25) + ["", "a", "a/", "b/zzz", "x", "x/", "x/a/", "zzz", "é", "\U0010fffe", "%", "/", "//"]
+    starts = chance.sample(keys, 25) + [
+        "",
+        "a",
+        "a/",
+        "b/zzz",
+        "x",
+        "x/",
+        "x/a/",
+        "zzz",
+        "é",
+        "\U0010fffe",
+        "%",
+        "/",
+        "//",
+    ]
 
     for start in starts:
         for delimiter in ("", "/", "a"):
@@ -105,7 +140,11 @@ def test_a_listing_starts_after_any_text(s3, mixed):
                 options = {"Delimiter": delimiter}
                 # A key of the middle of a group leaves the group to be told, as its later keys are still to come.
                 left = [key for key in keys if key.encode() > start.encode()]
-                wanted = [entry for entry in wanted if entry[0] == "key" or any(k.startswith(entry[1]) for k in left)]
+                wanted = [
+                    entry
+                    for entry in wanted
+                    if entry[0] == "key" or any(k.startswith(entry[1]) for k in left)
+                ]
             else:
                 options = {}
             assert walk_v2(s3, bucket, 1000, StartAfter=start, **options) == wanted, (start, delimiter)
@@ -151,10 +190,19 @@ def test_no_keys_are_a_whole_answer(s3, bucket):
     assert s3.list_objects_v2(Bucket=bucket, MaxKeys=2)["IsTruncated"] is False
 
 
-@pytest.mark.parametrize("query", [
-    "list-type=2&max-keys=-1", "list-type=2&max-keys=x", "max-keys=-1", "max-keys=1.5", "list-type=2&continuation-token=garbage",
-    "list-type=2&encoding-type=base64", "encoding-type=x", "list-type=3",
-])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "list-type=2&max-keys=-1",
+        "list-type=2&max-keys=x",
+        "max-keys=-1",
+        "max-keys=1.5",
+        "list-type=2&continuation-token=garbage",
+        "list-type=2&encoding-type=base64",
+        "encoding-type=x",
+        "list-type=3",
+    ],
+)
 def test_arguments_that_make_no_sense_are_refused(wire, bucket, query):
     answer = wire.request("GET", f"/{bucket}", query)
 
@@ -165,11 +213,17 @@ def test_what_was_asked_is_echoed(wire, bucket):
     for key in ("p/a", "p/b", "p/c"):
         wire.request("PUT", f"/{bucket}/{key}")
 
-    page = wire.request("GET", f"/{bucket}", "list-type=2&prefix=p/&start-after=p/a&max-keys=1&continuation-token=").xml()
+    page = wire.request(
+        "GET", f"/{bucket}", "list-type=2&prefix=p/&start-after=p/a&max-keys=1&continuation-token="
+    ).xml()
     v1 = wire.request("GET", f"/{bucket}", "prefix=p/&marker=&max-keys=1&delimiter=x").xml()
 
     assert page.findtext("Name") == bucket
-    assert (page.findtext("Prefix"), page.findtext("StartAfter"), page.findtext("MaxKeys")) == ("p/", "p/a", "1")
+    assert (page.findtext("Prefix"), page.findtext("StartAfter"), page.findtext("MaxKeys")) == (
+        "p/",
+        "p/a",
+        "1",
+    )
     assert page.find("ContinuationToken") is not None and not page.findtext("ContinuationToken")
     assert v1.find("Marker") is not None and v1.findtext("Delimiter") == "x"
 
@@ -188,12 +242,18 @@ def test_url_encoding_leaves_the_slash_and_never_sends_a_bare_plus(wire, bucket)
     for key in ("a b/c+d", "a b/e%f", "ü/*"):
         wire.request("PUT", key_path(bucket, key))
 
-    page = wire.request("GET", f"/{bucket}", "list-type=2&encoding-type=url&prefix=a%20b/&delimiter=%2B&start-after=a%20").xml()
+    page = wire.request(
+        "GET", f"/{bucket}", "list-type=2&encoding-type=url&prefix=a%20b/&delimiter=%2B&start-after=a%20"
+    ).xml()
     groups = wire.request("GET", f"/{bucket}", "encoding-type=url&delimiter=/").xml()
 
     assert [element.text for element in page.iter("Key")] == ["a%20b/e%25f"]
     assert [element.findtext("Prefix") for element in page.iter("CommonPrefixes")] == ["a%20b/c%2B"]
-    assert (page.findtext("Prefix"), page.findtext("Delimiter"), page.findtext("StartAfter")) == ("a%20b/", "%2B", "a%20")
+    assert (page.findtext("Prefix"), page.findtext("Delimiter"), page.findtext("StartAfter")) == (
+        "a%20b/",
+        "%2B",
+        "a%20",
+    )
     assert [element.findtext("Prefix") for element in groups.iter("CommonPrefixes")] == ["a%20b/", "%C3%BC/"]
     assert page.findtext("EncodingType") == "url"
 
@@ -210,7 +270,13 @@ def test_parts_of_uploads_are_not_listed(s3, bucket):
     upload = s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
     s3.upload_part(Bucket=bucket, Key="k", UploadId=upload, PartNumber=1, Body=b"x")
 
-    for options in ({}, {"Delimiter": "/"}, {"StartAfter": "k"}, {"StartAfter": "\U0010fffe"}, {"Prefix": "\U0010ffff"}):
+    for options in (
+        {},
+        {"Delimiter": "/"},
+        {"StartAfter": "k"},
+        {"StartAfter": "\U0010fffe"},
+        {"Prefix": "\U0010ffff"},
+    ):
         assert not of_page(s3.list_objects_v2(Bucket=bucket, **options)), options
 
 
@@ -220,4 +286,7 @@ def test_the_versions_of_a_bucket_without_versions_are_its_objects(s3, bucket):
 
     versions = s3.list_object_versions(Bucket=bucket)["Versions"]
 
-    assert [(v["Key"], v["VersionId"], v["IsLatest"]) for v in versions] == [("a", "null", True), ("b/c", "null", True)]
+    assert [(v["Key"], v["VersionId"], v["IsLatest"]) for v in versions] == [
+        ("a", "null", True),
+        ("b/c", "null", True),
+    ]

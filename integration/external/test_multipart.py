@@ -31,7 +31,9 @@ class Upload:
 
     def complete(self, parts=None, **options):
         parts = self.done if parts is None else parts
-        return self.s3.complete_multipart_upload(**self.where, UploadId=self.id, MultipartUpload={"Parts": parts}, **options)
+        return self.s3.complete_multipart_upload(
+            **self.where, UploadId=self.id, MultipartUpload={"Parts": parts}, **options
+        )
 
     def abort(self):
         return self.s3.abort_multipart_upload(**self.where, UploadId=self.id)
@@ -63,7 +65,9 @@ def test_parts_become_one_object(either, either_bucket):
     answer = upload.complete()
 
     assert answer["ETag"] == multipart_etag(parts)
-    assert answer["Location"].endswith(f"/{either_bucket}/k") and answer["Location"].startswith(either.endpoint)
+    assert answer["Location"].endswith(f"/{either_bucket}/k") and answer["Location"].startswith(
+        either.endpoint
+    )
     got = upload.get()
     assert got["Body"].read() == b"".join(parts)
     assert (got["Metadata"], got["ContentType"], got["TagCount"]) == ({"a": "1"}, "text/plain", 1)
@@ -82,7 +86,13 @@ def test_ranges_and_parts_read_the_same_before_and_after_the_join(new_server):
     upload.complete()
 
     def check():
-        for begin, end in [(0, 9), (MIN - 5, MIN + 5), (MIN - 1, 2 * MIN + 100), (len(whole) - 3, len(whole) - 1), (0, len(whole) - 1)]:
+        for begin, end in [
+            (0, 9),
+            (MIN - 5, MIN + 5),
+            (MIN - 1, 2 * MIN + 100),
+            (len(whole) - 3, len(whole) - 1),
+            (0, len(whole) - 1),
+        ]:
             assert upload.get(Range=f"bytes={begin}-{end}")["Body"].read() == whole[begin : end + 1]
         start = 0
         for number, part in enumerate(parts, 1):
@@ -118,7 +128,10 @@ def test_parts_that_are_not_there_or_differ(s3, bucket):
     upload = Upload(s3, bucket)
     upload.part(1, b"x")
 
-    assert refused(upload.complete, [{"PartNumber": 2, "ETag": upload.done[0]["ETag"]}]) == (400, "InvalidPart")
+    assert refused(upload.complete, [{"PartNumber": 2, "ETag": upload.done[0]["ETag"]}]) == (
+        400,
+        "InvalidPart",
+    )
     assert refused(upload.complete, [{"PartNumber": 1, "ETag": '"' + "0" * 32 + '"'}]) == (400, "InvalidPart")
     assert refused(upload.get) == (404, "NoSuchKey")
     upload.complete([{"PartNumber": 1, "ETag": upload.done[0]["ETag"].strip('"')}])
@@ -134,7 +147,15 @@ def test_a_part_before_the_last_is_not_small(s3, wire, bucket):
     assert upload.get()["ContentLength"] == MIN - 1
 
 
-@pytest.mark.parametrize("body", [b"<CompleteMultipartUpload/>", b"", b"<a", b"<CompleteMultipartUpload><Part/></CompleteMultipartUpload>"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<CompleteMultipartUpload/>",
+        b"",
+        b"<a",
+        b"<CompleteMultipartUpload><Part/></CompleteMultipartUpload>",
+    ],
+)
 def test_a_document_without_parts_is_malformed(s3, wire, bucket, body):
     upload = Upload(s3, bucket)
 
@@ -197,7 +218,9 @@ def test_many_completes_at_once_make_one_object(server, bucket):
 
     assert len({answer["ETag"] for answer in answers}) == 1
     assert upload.get()["ContentLength"] == MIN + 1
-    rows = server.rows("select count(*) from file join domain using (dmid) where namespace = ? and dkey = 'k'", bucket)
+    rows = server.rows(
+        "select count(*) from file join domain using (dmid) where namespace = ? and dkey = 'k'", bucket
+    )
     assert rows == [(1,)]
 
 
@@ -222,10 +245,16 @@ def test_an_upload_belongs_to_its_key(s3, bucket, names):
     s3.create_bucket(Bucket=other)
 
     for where in ({"Bucket": bucket, "Key": "other"}, {"Bucket": other, "Key": "k"}):
-        assert refused(s3.upload_part, **where, UploadId=upload.id, PartNumber=1, Body=b"") == (404, "NoSuchUpload")
+        assert refused(s3.upload_part, **where, UploadId=upload.id, PartNumber=1, Body=b"") == (
+            404,
+            "NoSuchUpload",
+        )
         assert refused(s3.list_parts, **where, UploadId=upload.id) == (404, "NoSuchUpload")
         assert refused(s3.abort_multipart_upload, **where, UploadId=upload.id) == (404, "NoSuchUpload")
-    assert refused(s3.upload_part, Bucket=bucket, Key="k", UploadId="x", PartNumber=1, Body=b"") == (404, "NoSuchUpload")
+    assert refused(s3.upload_part, Bucket=bucket, Key="k", UploadId="x", PartNumber=1, Body=b"") == (
+        404,
+        "NoSuchUpload",
+    )
 
 
 @pytest.mark.parametrize("number", ["0", "10001", "-1", "x", ""])
@@ -292,10 +321,16 @@ def test_parts_are_copied_from_objects(s3, wire, bucket):
     assert third["CopyPartResult"]["ETag"] == f'"{hashlib.md5(body).hexdigest()}"'
     assert first["CopyPartResult"]["LastModified"]
     for bad in ("bytes=0-", "bytes=-5", "0-5", "bytes=5-1", "bytes=0-1,2-3", "bytes=a-b"):
-        assert refused(s3.upload_part_copy, **source, PartNumber=4, CopySourceRange=bad) == (400, "InvalidArgument"), bad
+        assert refused(s3.upload_part_copy, **source, PartNumber=4, CopySourceRange=bad) == (
+            400,
+            "InvalidArgument",
+        ), bad
     beyond = refused(s3.upload_part_copy, **source, PartNumber=4, CopySourceRange=f"bytes=0-{MIN + 500}")
     assert beyond in [(416, "InvalidRange"), (400, "InvalidRange"), (400, "InvalidArgument")]
-    assert refused(s3.upload_part_copy, **{**source, "CopySource": f"{bucket}/none"}, PartNumber=4) == (404, "NoSuchKey")
+    assert refused(s3.upload_part_copy, **{**source, "CopySource": f"{bucket}/none"}, PartNumber=4) == (
+        404,
+        "NoSuchKey",
+    )
     upload.complete(parts)
     assert upload.get()["Body"].read() == body
 
@@ -317,10 +352,16 @@ def test_parts_are_listed_in_pages(s3, wire, bucket):
         assert seen == [(n, n, f'"{hashlib.md5(b).hexdigest()}"') for n, b in bodies.items()]
     page = upload.list()
     owner = s3.list_buckets()["Owner"]["ID"]
-    assert (page["StorageClass"], page["Owner"]["ID"], page["Initiator"]["ID"]) == ("REDUCED_REDUNDANCY", owner, owner)
+    assert (page["StorageClass"], page["Owner"]["ID"], page["Initiator"]["ID"]) == (
+        "REDUCED_REDUNDANCY",
+        owner,
+        owner,
+    )
     assert page["MaxParts"] == 1000
     for query in ("max-parts=x", "max-parts=-1", "part-number-marker=x"):
-        assert wire.request("GET", f"/{bucket}/k", f"uploadId={upload.id}&{query}").code() == "InvalidArgument", query
+        assert (
+            wire.request("GET", f"/{bucket}/k", f"uploadId={upload.id}&{query}").code() == "InvalidArgument"
+        ), query
 
 
 def test_uploads_are_listed_by_key_and_then_by_time(s3, bucket):
@@ -353,14 +394,19 @@ def test_ten_thousand_parts_are_kept_in_order(new_server):
     numbers = list(range(1, PARTS_MANY + 1))
 
     def send(number):
-        return s3.upload_part(Bucket="many-parts", Key="k", UploadId=upload.id, PartNumber=number, Body=b"%d" % number)["ETag"]
+        return s3.upload_part(
+            Bucket="many-parts", Key="k", UploadId=upload.id, PartNumber=number, Body=b"%d" % number
+        )["ETag"]
 
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         etags = list(pool.map(send, numbers))
     pages = s3.get_paginator("list_parts").paginate(Bucket="many-parts", Key="k", UploadId=upload.id)
     listed = [(part["PartNumber"], part["ETag"]) for page in pages for part in page["Parts"]]
     assert listed == list(zip(numbers, etags, strict=True))
-    assert refused(upload.complete, [{"PartNumber": n, "ETag": e} for n, e in listed]) == (400, "EntityTooSmall")
+    assert refused(upload.complete, [{"PartNumber": n, "ETag": e} for n, e in listed]) == (
+        400,
+        "EntityTooSmall",
+    )
 
     upload.complete([{"PartNumber": PARTS_MANY, "ETag": etags[-1]}])
 

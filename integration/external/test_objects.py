@@ -13,13 +13,21 @@ from harness.wire import Wire, key_path, md5_base64
 
 BODY = bytes(range(256)) * 4
 HEADERS = {
-    "CacheControl": "max-age=60, must-revalidate", "ContentDisposition": 'attachment; filename="a b.txt"',
-    "ContentEncoding": "gzip", "ContentLanguage": "de, en", "ContentType": "text/plain; charset=utf-8",
+    "CacheControl": "max-age=60, must-revalidate",
+    "ContentDisposition": 'attachment; filename="a b.txt"',
+    "ContentEncoding": "gzip",
+    "ContentLanguage": "de, en",
+    "ContentType": "text/plain; charset=utf-8",
 }
 
 
 def put(wire, bucket, key=b"k", body=BODY, **headers):
-    answer = wire.request("PUT", key_path(bucket, key), headers=[(n.replace("_", "-"), v) for n, v in headers.items()], body=body)
+    answer = wire.request(
+        "PUT",
+        key_path(bucket, key),
+        headers=[(n.replace("_", "-"), v) for n, v in headers.items()],
+        body=body,
+    )
     assert answer.status == 200, answer
     return answer
 
@@ -53,9 +61,14 @@ def test_an_overwrite_replaces_bytes_and_everything_beside_them(s3, bucket):
 
 def test_headers_come_back_as_they_were_stored(either, either_bucket):
     s3 = boto(either)
-    s3.put_object(Bucket=either_bucket, Key="k", Body=b"x", Metadata={"Mixed-Case": "Va lue", "empty": ""}, **HEADERS)
+    s3.put_object(
+        Bucket=either_bucket, Key="k", Body=b"x", Metadata={"Mixed-Case": "Va lue", "empty": ""}, **HEADERS
+    )
 
-    for answer in (s3.get_object(Bucket=either_bucket, Key="k"), s3.head_object(Bucket=either_bucket, Key="k")):
+    for answer in (
+        s3.get_object(Bucket=either_bucket, Key="k"),
+        s3.head_object(Bucket=either_bucket, Key="k"),
+    ):
         assert {name: answer[name] for name in HEADERS} == HEADERS
         assert answer["Metadata"] == {"mixed-case": "Va lue", "empty": ""}
         assert "StorageClass" not in answer
@@ -76,8 +89,12 @@ def test_repeated_metadata_is_joined(wire, bucket):
 def test_overrides_of_the_answer_are_served_to_who_signed(s3, wire, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"x", ContentType="text/plain")
     overrides = {
-        "ResponseContentType": "application/x-other", "ResponseContentLanguage": "fr", "ResponseExpires": "Thu, 01 Dec 2033 16:00:00 GMT",
-        "ResponseCacheControl": "no-cache", "ResponseContentDisposition": "inline", "ResponseContentEncoding": "br",
+        "ResponseContentType": "application/x-other",
+        "ResponseContentLanguage": "fr",
+        "ResponseExpires": "Thu, 01 Dec 2033 16:00:00 GMT",
+        "ResponseCacheControl": "no-cache",
+        "ResponseContentDisposition": "inline",
+        "ResponseContentEncoding": "br",
     }
 
     answer = s3.get_object(Bucket=bucket, Key="k", **overrides)["ResponseMetadata"]["HTTPHeaders"]
@@ -98,19 +115,36 @@ def http_date(moment):
 
 def test_conditions_of_reads(wire, bucket):
     etag = put(wire, bucket).headers["ETag"]
-    modified = email.utils.parsedate_to_datetime(wire.request("HEAD", f"/{bucket}/k").headers["Last-Modified"])
+    modified = email.utils.parsedate_to_datetime(
+        wire.request("HEAD", f"/{bucket}/k").headers["Last-Modified"]
+    )
     hour = datetime.timedelta(hours=1)
-    past, same, future = http_date(modified - hour), http_date(modified), http_date(modified + datetime.timedelta(seconds=1))
+    past, same, future = (
+        http_date(modified - hour),
+        http_date(modified),
+        http_date(modified + datetime.timedelta(seconds=1)),
+    )
     cases = [
-        ({"if-match": etag}, 200), ({"if-match": etag.strip('"')}, 200), ({"if-match": "*"}, 200),
-        ({"if-match": f'"x", {etag}'}, 200), ({"if-match": '"x"'}, 412),
-        ({"if-none-match": etag}, 304), ({"if-none-match": "*"}, 304), ({"if-none-match": '"x"'}, 200),
+        ({"if-match": etag}, 200),
+        ({"if-match": etag.strip('"')}, 200),
+        ({"if-match": "*"}, 200),
+        ({"if-match": f'"x", {etag}'}, 200),
+        ({"if-match": '"x"'}, 412),
+        ({"if-none-match": etag}, 304),
+        ({"if-none-match": "*"}, 304),
+        ({"if-none-match": '"x"'}, 200),
         ({"if-none-match": f'"x", {etag}'}, 304),
-        ({"if-modified-since": past}, 200), ({"if-modified-since": same}, 304),
-        ({"if-unmodified-since": past}, 412), ({"if-unmodified-since": same}, 200), ({"if-unmodified-since": future}, 200),
-        ({"if-match": etag, "if-unmodified-since": past}, 200), ({"if-match": '"x"', "if-unmodified-since": future}, 412),
-        ({"if-none-match": '"x"', "if-modified-since": same}, 200), ({"if-none-match": etag, "if-modified-since": past}, 304),
-        ({"if-none-match": etag, "if-unmodified-since": past}, 412), ({"if-modified-since": "nonsense"}, 200),
+        ({"if-modified-since": past}, 200),
+        ({"if-modified-since": same}, 304),
+        ({"if-unmodified-since": past}, 412),
+        ({"if-unmodified-since": same}, 200),
+        ({"if-unmodified-since": future}, 200),
+        ({"if-match": etag, "if-unmodified-since": past}, 200),
+        ({"if-match": '"x"', "if-unmodified-since": future}, 412),
+        ({"if-none-match": '"x"', "if-modified-since": same}, 200),
+        ({"if-none-match": etag, "if-modified-since": past}, 304),
+        ({"if-none-match": etag, "if-unmodified-since": past}, 412),
+        ({"if-modified-since": "nonsense"}, 200),
     ]
 
     for headers, status in cases:
@@ -125,10 +159,28 @@ def test_conditions_of_reads(wire, bucket):
 
 
 RANGES = [
-    ("bytes=0-0", 0, 1), ("bytes=0-9", 0, 10), ("bytes=10-", 10, 1024), ("bytes=-1", 1023, 1024), ("bytes=-1024", 0, 1024),
-    ("bytes=-5000", 0, 1024), ("bytes=1000-5000", 1000, 1024), ("bytes=1023-1023", 1023, 1024), ("bytes=0-1023", 0, 1024),
+    ("bytes=0-0", 0, 1),
+    ("bytes=0-9", 0, 10),
+    ("bytes=10-", 10, 1024),
+    ("bytes=-1", 1023, 1024),
+    ("bytes=-1024", 0, 1024),
+    ("bytes=-5000", 0, 1024),
+    ("bytes=1000-5000", 1000, 1024),
+    ("bytes=1023-1023", 1023, 1024),
+    ("bytes=0-1023", 0, 1024),
 ]
-IGNORED_RANGES = ["bytes=5-2", "bytes=a-b", "bytes=", "bytes", "octets=0-1", "bytes=0-1,4-5", "bytes=--1", "bytes=1", "bytes=-", "0-5"]
+IGNORED_RANGES = [
+    "bytes=5-2",
+    "bytes=a-b",
+    "bytes=",
+    "bytes",
+    "octets=0-1",
+    "bytes=0-1,4-5",
+    "bytes=--1",
+    "bytes=1",
+    "bytes=-",
+    "0-5",
+]
 UNSATISFIABLE_RANGES = ["bytes=1024-", "bytes=1024-2000", "bytes=-0", "bytes=99999-99999"]
 
 
@@ -139,7 +191,9 @@ def test_ranges_give_what_they_ask_for(wire, bucket):
         got = wire.request("GET", f"/{bucket}/k", headers={"range": text})
         head = wire.request("HEAD", f"/{bucket}/k", headers={"range": text})
         assert (got.status, got.body) == (206, BODY[begin:end]), text
-        assert got.headers["Content-Range"] == head.headers["Content-Range"] == f"bytes {begin}-{end - 1}/1024"
+        assert (
+            got.headers["Content-Range"] == head.headers["Content-Range"] == f"bytes {begin}-{end - 1}/1024"
+        )
         assert (head.status, head.headers["Content-Length"]) == (206, str(end - begin)), text
 
 
@@ -169,7 +223,12 @@ def test_if_range_gives_the_range_only_of_the_same_object(wire, bucket):
     etag = put(wire, bucket).headers["ETag"]
     modified = wire.request("HEAD", f"/{bucket}/k").headers["Last-Modified"]
 
-    for validator, status in [(etag, 206), (modified, 206), ('"x"', 200), ("Thu, 01 Jan 2015 00:00:00 GMT", 200)]:
+    for validator, status in [
+        (etag, 206),
+        (modified, 206),
+        ('"x"', 200),
+        ("Thu, 01 Jan 2015 00:00:00 GMT", 200),
+    ]:
         answer = wire.request("GET", f"/{bucket}/k", headers={"range": "bytes=1-2", "if-range": validator})
         assert answer.status == status, validator
         assert answer.body == (BODY[1:3] if status == 206 else BODY)
@@ -183,8 +242,10 @@ def test_part_numbers_of_a_plain_object(wire, bucket):
     assert (answer.status, answer.body) == (206, BODY)
     assert answer.headers["Content-Range"] == "bytes 0-1023/1024"
     for query, status, code in [
-        ("partNumber=2", 416, "InvalidPartNumber"), ("partNumber=0", 400, "InvalidArgument"),
-        ("partNumber=10001", 400, "InvalidArgument"), ("partNumber=x", 400, "InvalidArgument"),
+        ("partNumber=2", 416, "InvalidPartNumber"),
+        ("partNumber=0", 400, "InvalidArgument"),
+        ("partNumber=10001", 400, "InvalidArgument"),
+        ("partNumber=x", 400, "InvalidArgument"),
     ]:
         refused = wire.request("GET", f"/{bucket}/k", query)
         assert (refused.status, refused.code()) == (status, code), query
@@ -230,7 +291,11 @@ def test_a_body_without_a_length_is_refused(wire, bucket):
 
 
 def test_a_body_over_the_limit_is_refused_before_it_is_sent(wire, bucket):
-    headers = {"content-length": str(5 * 2**30 + 1), "x-amz-content-sha256": "UNSIGNED-PAYLOAD", "expect": "100-continue"}
+    headers = {
+        "content-length": str(5 * 2**30 + 1),
+        "x-amz-content-sha256": "UNSIGNED-PAYLOAD",
+        "expect": "100-continue",
+    }
 
     answer = wire.request("PUT", f"/{bucket}/k", headers=headers)
 
@@ -239,8 +304,10 @@ def test_a_body_over_the_limit_is_refused_before_it_is_sent(wire, bucket):
 
 def test_a_digest_that_does_not_match_stores_nothing(wire, bucket):
     cases = [
-        ({"content-md5": md5_base64(b"other")}, 400, "BadDigest"), ({"content-md5": "short"}, 400, "InvalidDigest"),
-        ({"content-md5": ""}, 400, "InvalidDigest"), ({"x-amz-content-sha256": "0" * 64}, 400, "XAmzContentSHA256Mismatch"),
+        ({"content-md5": md5_base64(b"other")}, 400, "BadDigest"),
+        ({"content-md5": "short"}, 400, "InvalidDigest"),
+        ({"content-md5": ""}, 400, "InvalidDigest"),
+        ({"x-amz-content-sha256": "0" * 64}, 400, "XAmzContentSHA256Mismatch"),
         ({"x-amz-content-sha256": "nonsense"}, 400, "InvalidArgument"),
     ]
 
@@ -248,7 +315,10 @@ def test_a_digest_that_does_not_match_stores_nothing(wire, bucket):
         answer = wire.request("PUT", f"/{bucket}/k", headers=headers, body=b"body")
         assert (answer.status, answer.code()) == (status, code), headers
         assert wire.request("HEAD", f"/{bucket}/k").status == 404
-    assert wire.request("PUT", f"/{bucket}/k", headers={"content-md5": md5_base64(b"body")}, body=b"body").status == 200
+    assert (
+        wire.request("PUT", f"/{bucket}/k", headers={"content-md5": md5_base64(b"body")}, body=b"body").status
+        == 200
+    )
 
 
 def test_a_redirect_location_must_be_a_path_or_a_url(wire, bucket):

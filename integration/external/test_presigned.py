@@ -27,7 +27,10 @@ def test_urls_of_boto3_work(either, either_bucket):
     put = requests.put(s3.generate_presigned_url("put_object", where), data=b"by url", verify=trust)
     got = requests.get(s3.generate_presigned_url("get_object", where), verify=trust)
     named = requests.get(
-        s3.generate_presigned_url("get_object", {**where, "ResponseContentDisposition": 'attachment; filename="x.txt"'}), verify=trust
+        s3.generate_presigned_url(
+            "get_object", {**where, "ResponseContentDisposition": 'attachment; filename="x.txt"'}
+        ),
+        verify=trust,
     )
     head = requests.head(s3.generate_presigned_url("head_object", where), verify=trust)
     deleted = requests.delete(s3.generate_presigned_url("delete_object", where), verify=trust)
@@ -61,12 +64,16 @@ def test_times_that_make_no_sense(wire, stored, expires, code):
 
 def test_a_url_ends(wire, stored):
     for shift, expires in [(-100, 99), (0, 0), (-8 * 86_400, 604_800)]:
-        target = wire.signer.presign("GET", f"/{stored}/a%20b%2Bc", wire.host, expires=expires, stamp=now(shift))
+        target = wire.signer.presign(
+            "GET", f"/{stored}/a%20b%2Bc", wire.host, expires=expires, stamp=now(shift)
+        )
         answer = fetch(wire, target)
         assert (answer.status, answer.code()) == (403, "AccessDenied"), (shift, expires, answer)
         assert answer.error()["Message"].startswith("Request has expired")
         assert {"X-Amz-Expires", "ExpiresDate", "ServerTime"} <= set(answer.error())
-    old_but_valid = wire.signer.presign("GET", f"/{stored}/a%20b%2Bc", wire.host, expires=604_800, stamp=now(-6 * 86_400))
+    old_but_valid = wire.signer.presign(
+        "GET", f"/{stored}/a%20b%2Bc", wire.host, expires=604_800, stamp=now(-6 * 86_400)
+    )
     assert fetch(wire, old_but_valid).status == 200
 
 
@@ -90,7 +97,8 @@ def test_nothing_may_be_missing(wire, stored, name):
 
 def test_a_wrong_signature_key_or_region(server, stored):
     for signer, code in [
-        (Signer(secret_key="wrong"), "SignatureDoesNotMatch"), (Signer("AKNOBODY"), "InvalidAccessKeyId"),
+        (Signer(secret_key="wrong"), "SignatureDoesNotMatch"),
+        (Signer("AKNOBODY"), "InvalidAccessKeyId"),
         (Signer(region="mars-north-1"), "AuthorizationQueryParametersError"),
     ]:
         wire = Wire(server, signer)
@@ -100,17 +108,27 @@ def test_a_wrong_signature_key_or_region(server, stored):
 def test_signed_headers_must_come(wire, stored):
     target = wire.signer.presign("PUT", f"/{stored}/new", wire.host, headers=[("content-type", "text/plain")])
 
-    assert fetch(wire, target, "PUT", [("content-type", "text/html"), ("content-length", "1")], b"x").status == 403
+    assert (
+        fetch(wire, target, "PUT", [("content-type", "text/html"), ("content-length", "1")], b"x").status
+        == 403
+    )
     assert fetch(wire, target, "PUT", [("content-length", "1")], b"x").status == 403
-    assert fetch(wire, target, "PUT", [("content-type", "text/plain"), ("content-length", "1")], b"x").status == 200
+    assert (
+        fetch(wire, target, "PUT", [("content-type", "text/plain"), ("content-length", "1")], b"x").status
+        == 200
+    )
 
 
 def test_checksums_in_the_query_are_obeyed(wire, stored):
     from harness.digests import value
 
     for body, status in [(b"right", 200), (b"wrong", 400)]:
-        query = "x-amz-checksum-crc32=" + value("CRC32", b"right").replace("=", "%3D").replace("+", "%2B").replace("/", "%2F")
-        target = wire.signer.presign("PUT", f"/{stored}/sum", wire.host, query=query + "&x-amz-sdk-checksum-algorithm=CRC32")
+        query = "x-amz-checksum-crc32=" + value("CRC32", b"right").replace("=", "%3D").replace(
+            "+", "%2B"
+        ).replace("/", "%2F")
+        target = wire.signer.presign(
+            "PUT", f"/{stored}/sum", wire.host, query=query + "&x-amz-sdk-checksum-algorithm=CRC32"
+        )
         answer = fetch(wire, target, "PUT", [("content-length", "5")], body)
         assert answer.status == status, answer
 

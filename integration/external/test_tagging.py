@@ -3,7 +3,11 @@
 import pytest
 from botocore.exceptions import ClientError
 
-TAGS = [{"Key": "a", "Value": "1"}, {"Key": "with space", "Value": "x y+z/=:@-_."}, {"Key": "empty", "Value": ""}]
+TAGS = [
+    {"Key": "a", "Value": "1"},
+    {"Key": "with space", "Value": "x y+z/=:@-_."},
+    {"Key": "empty", "Value": ""},
+]
 
 
 def refused(call, **arguments):
@@ -35,13 +39,16 @@ def test_tags_come_with_the_object(s3, bucket):
     assert found == {"a": "1", "b": " x+y", "c": ""}
 
 
-@pytest.mark.parametrize("tags, code", [
-    ([{"Key": "same", "Value": "1"}, {"Key": "same", "Value": "2"}], "InvalidTag"),
-    ([{"Key": "k" * 129, "Value": "1"}], "InvalidTag"),
-    ([{"Key": "k", "Value": "v" * 257}], "InvalidTag"),
-    ([{"Key": "", "Value": "1"}], "InvalidTag"),
-    ([{"Key": f"k{number}", "Value": ""} for number in range(11)], ("BadRequest", "InvalidTag")),
-])
+@pytest.mark.parametrize(
+    "tags, code",
+    [
+        ([{"Key": "same", "Value": "1"}, {"Key": "same", "Value": "2"}], "InvalidTag"),
+        ([{"Key": "k" * 129, "Value": "1"}], "InvalidTag"),
+        ([{"Key": "k", "Value": "v" * 257}], "InvalidTag"),
+        ([{"Key": "", "Value": "1"}], "InvalidTag"),
+        ([{"Key": f"k{number}", "Value": ""} for number in range(11)], ("BadRequest", "InvalidTag")),
+    ],
+)
 def test_tags_beyond_the_limits_are_refused(s3, bucket, tags, code):
     s3.put_object(Bucket=bucket, Key="k", Body=b"x", Tagging="old=1")
 

@@ -19,7 +19,14 @@ def signed_body(signer, stamp, seed, body, trailer=None, size=CHUNK, spoil=None)
     out, previous = [], seed
     for index, chunk in enumerate([*pieces(body, size), b""]):
         text = "\n".join(
-            ["AWS4-HMAC-SHA256-PAYLOAD", stamp, signer.scope(stamp), previous, EMPTY_SHA256, hashlib.sha256(chunk).hexdigest()]
+            [
+                "AWS4-HMAC-SHA256-PAYLOAD",
+                stamp,
+                signer.scope(stamp),
+                previous,
+                EMPTY_SHA256,
+                hashlib.sha256(chunk).hexdigest(),
+            ]
         )
         previous = signer.signature(stamp, text)
         sent = "0" * 64 if spoil == index else previous
@@ -30,7 +37,15 @@ def signed_body(signer, stamp, seed, body, trailer=None, size=CHUNK, spoil=None)
         return b"".join(out) + b"\r\n\r\n"
     name, value = trailer
     lines = f"{name}:{value}\n"
-    text = "\n".join(["AWS4-HMAC-SHA256-TRAILER", stamp, signer.scope(stamp), previous, hashlib.sha256(lines.encode()).hexdigest()])
+    text = "\n".join(
+        [
+            "AWS4-HMAC-SHA256-TRAILER",
+            stamp,
+            signer.scope(stamp),
+            previous,
+            hashlib.sha256(lines.encode()).hexdigest(),
+        ]
+    )
     signature = "0" * 64 if spoil == "trailer" else signer.signature(stamp, text)
     end = f"\r\n{name}:{value}\r\nx-amz-trailer-signature:{signature}\r\n\r\n"
     return b"".join(out) + end.encode()
@@ -42,11 +57,27 @@ def unsigned_body(body, trailer, size=CHUNK):
     return chunks + f"0\r\n{name}:{value}\r\n\r\n".encode()
 
 
-def put(wire, path, body, kind, trailer=None, query="", headers=(), change=None, size=CHUNK, spoil=None, decoded_length=None):
+def put(
+    wire,
+    path,
+    body,
+    kind,
+    trailer=None,
+    query="",
+    headers=(),
+    change=None,
+    size=CHUNK,
+    spoil=None,
+    decoded_length=None,
+):
     """PUTs `body` in the framing `kind`; `change` may alter the framed bytes."""
     stamp = now()
     length = len(body) if decoded_length is None else decoded_length
-    sent = [("x-amz-content-sha256", kind), ("x-amz-decoded-content-length", str(length)), ("content-encoding", "aws-chunked")]
+    sent = [
+        ("x-amz-content-sha256", kind),
+        ("x-amz-decoded-content-length", str(length)),
+        ("content-encoding", "aws-chunked"),
+    ]
     given = {name.lower() for name, _ in headers}
     sent = [pair for pair in sent if pair[0] not in given] + [pair for pair in headers if pair[1] is not None]
     if trailer and "x-amz-trailer" not in given:

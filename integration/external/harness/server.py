@@ -57,7 +57,16 @@ class Ports:
 def make_certificate(folder, name="127.0.0.1", stem="tls"):
     """A self-signed certificate for 127.0.0.1; returns the paths of certificate and key."""
     cert, key = folder / f"{stem}.crt", folder / f"{stem}.key"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+    ]
     command += ["-days", "30", "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
     command += ["-addext", "basicConstraints=critical,CA:FALSE"]
     subprocess.run([*command, "-keyout", key, "-out", cert], check=True, capture_output=True)
@@ -73,6 +82,7 @@ class Server:
         self.tls, self.arguments, self.extra = tls, list(arguments), environment or {}
         self.s3_port, self.admin_port, self.storage_port = (ports.take() for _ in range(3))
         self.log = self.folder / "server.log"
+        self.keys = {"MOGUL_ROOT_ACCESS_KEY": ACCESS_KEY, "MOGUL_ROOT_SECRET_KEY": SECRET_KEY}
         self.process = None
 
     @property
@@ -95,8 +105,8 @@ class Server:
         return [str(part) for part in command + self.arguments]
 
     def environment(self):
-        keys = {"MOGUL_ROOT_ACCESS_KEY": ACCESS_KEY, "MOGUL_ROOT_SECRET_KEY": SECRET_KEY}
-        return {**os.environ, **keys, **self.extra}
+        mine = {name: value for name, value in os.environ.items() if not name.startswith(("MOGUL_", "AWS_"))}
+        return {**mine, **self.keys, **self.extra}
 
     def start(self, wait=True):
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -171,15 +181,30 @@ class Server:
 
     def queues(self):
         """Rows of work that the jobs have not done yet."""
-        tables = ["file_to_delete2", "file_to_delete", "file_to_delete_later", "mogul_join", "file_to_replicate", "tempfile"]
+        tables = [
+            "file_to_delete2",
+            "file_to_delete",
+            "file_to_delete_later",
+            "mogul_join",
+            "file_to_replicate",
+            "tempfile",
+        ]
         counts = {table: self.rows(f"select count(*) from {table}")[0][0] for table in tables}
         return {table: count for table, count in counts.items() if count}
 
     def orphans(self):
         """Rows of side tables and of file_on whose fid has no row in `file`."""
-        tables = {"file_on": "fid", "mogul_object": "fid", "mogul_segment": "fid", "checksum": "fid", "mogul_part": "fid"}
+        tables = {
+            "file_on": "fid",
+            "mogul_object": "fid",
+            "mogul_segment": "fid",
+            "checksum": "fid",
+            "mogul_part": "fid",
+        }
         counts = {
-            table: self.rows(f"select count(*) from {table} where {column} not in (select fid from file)")[0][0]
+            table: self.rows(f"select count(*) from {table} where {column} not in (select fid from file)")[0][
+                0
+            ]
             for table, column in tables.items()
         }
         return {table: count for table, count in counts.items() if count}
@@ -191,7 +216,9 @@ class Server:
     def assert_nothing_left_over(self):
         """No file without a row, no row without its file, no half-written file, when all jobs are done."""
         self.wait_for_rest()
-        wait_until(lambda: not any(self.strays().values()), 30, f"agreement of disk and rows: {self.strays()}")
+        wait_until(
+            lambda: not any(self.strays().values()), 30, f"agreement of disk and rows: {self.strays()}"
+        )
         assert not self.orphans()
         assert all(FID.search(str(path)) for path in self.files_on_disk()), self.files_on_disk()
 
@@ -199,7 +226,11 @@ class Server:
         """Runs `mogul` with root's credentials; returns the finished process."""
         command = [str(BINARY), *map(str, arguments)]
         done = subprocess.run(
-            command, env={**self.environment(), **(environment or {})}, capture_output=True, text=True, timeout=60
+            command,
+            env={**self.environment(), **(environment or {})},
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         assert not check or done.returncode == 0, f"{command}: {done.stderr}"
         return done

@@ -22,7 +22,13 @@ def hmac256(key, text):
 class Signer:
     """AWS Signature Version 4 for one key."""
 
-    def __init__(self, access_key=_server.ACCESS_KEY, secret_key=_server.SECRET_KEY, region=_server.REGION, service="s3"):
+    def __init__(
+        self,
+        access_key=_server.ACCESS_KEY,
+        secret_key=_server.SECRET_KEY,
+        region=_server.REGION,
+        service="s3",
+    ):
         self.access_key, self.secret_key = access_key, secret_key
         self.region, self.service = region, service
 
@@ -59,7 +65,10 @@ class Signer:
         canonical, names = self.canonical(method, path, query, headers, payload_hash)
         signature = self.signature(stamp, self.string_to_sign(stamp, canonical))
         credential = f"{self.access_key}/{self.scope(stamp)}"
-        return f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}", signature
+        return (
+            f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}",
+            signature,
+        )
 
     def presign(self, method, path, host, expires=600, query="", headers=(), stamp=None):
         """Path and query of a presigned URL."""
@@ -130,10 +139,14 @@ class Wire:
     def connect(self, timeout=60):
         if self.server.tls:
             context = ssl._create_unverified_context()
-            return http.client.HTTPSConnection("127.0.0.1", self.server.s3_port, timeout=timeout, context=context)
+            return http.client.HTTPSConnection(
+                "127.0.0.1", self.server.s3_port, timeout=timeout, context=context
+            )
         return http.client.HTTPConnection("127.0.0.1", self.server.s3_port, timeout=timeout)
 
-    def signed_headers(self, method, path, query="", headers=(), body=b"", stamp=None, payload_hash=None, host=None):
+    def signed_headers(
+        self, method, path, query="", headers=(), body=b"", stamp=None, payload_hash=None, host=None
+    ):
         """All headers of a signed request and the seed signature."""
         stamp = stamp or now()
         given = {name.lower() for name, _ in headers}
@@ -148,7 +161,9 @@ class Wire:
         value, seed = self.signer.header(method, path, query, sent, payload_hash, stamp)
         return [*sent, ("authorization", value)], seed
 
-    def request(self, method, path, query="", headers=(), body=b"", signed=True, connection=None, length=True, **how):
+    def request(
+        self, method, path, query="", headers=(), body=b"", signed=True, connection=None, length=True, **how
+    ):
         headers = list(headers.items()) if isinstance(headers, dict) else list(headers)
         if signed:
             headers, _ = self.signed_headers(method, path, query, headers, body, **how)
