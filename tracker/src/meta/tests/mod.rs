@@ -2,4 +2,5 @@
 
 pub(crate) mod engines;
 mod fid_blocks;
+mod listing;
 mod suite;
