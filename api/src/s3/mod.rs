@@ -4,14 +4,17 @@
 //! the one match in `dispatch` finds its handler in `ops`, and `service` puts on the answer what every answer has.
 //! Nothing of the body is read before the sender is known; so a refusal comes before `100 Continue`.
 
+mod attributes;
 pub mod auth;
 mod body;
 pub mod checksum;
 mod class;
+mod conditions;
 pub mod date;
 mod dispatch;
 pub mod error;
 mod ops;
+mod range;
 pub mod request;
 pub mod route;
 mod service;
