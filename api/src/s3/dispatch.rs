@@ -10,7 +10,7 @@ use super::{
         authorize::{Action, access_denied, authorize},
     },
     error::{Code, S3Error},
-    ops::{buckets, list_objects, list_versions, tagging, unsupported},
+    ops::{buckets, delete_object, list_objects, list_versions, multipart, tagging, unsupported},
     route::{BucketOperation, ObjectOperation, Operation, Query},
 };
 
@@ -85,8 +85,10 @@ async fn of_bucket(
         BucketOperation::ListObjectVersions => {
             list_versions::list_object_versions(s3, &bucket, &request.head).await
         }
-        BucketOperation::ListMultipartUploads => Err(unsupported::not_implemented("ListMultipartUploads")),
-        BucketOperation::DeleteObjects => Err(unsupported::not_implemented("DeleteObjects")),
+        BucketOperation::ListMultipartUploads => {
+            multipart::list_multipart_uploads(s3, &bucket, &request.head).await
+        }
+        BucketOperation::DeleteObjects => delete_object::delete_objects(s3, &bucket, request).await,
         BucketOperation::Fixed(answer) => unsupported::fixed(s3, answer, &bucket).await,
         BucketOperation::Unsupported(name) => Err(unsupported::not_implemented(name)),
     }
@@ -107,18 +109,22 @@ async fn of_object(
         ObjectOperation::GetObjectAttributes => Err(unsupported::not_implemented("GetObjectAttributes")),
         ObjectOperation::PutObject => Err(unsupported::not_implemented("PutObject")),
         ObjectOperation::CopyObject => Err(unsupported::not_implemented("CopyObject")),
-        ObjectOperation::DeleteObject => Err(unsupported::not_implemented("DeleteObject")),
+        ObjectOperation::DeleteObject => delete_object::delete_object(s3, name, &request.head).await,
         ObjectOperation::GetObjectTagging => tagging::get_object_tagging(s3, &name).await,
         ObjectOperation::PutObjectTagging => tagging::put_object_tagging(s3, &name, request).await,
         ObjectOperation::DeleteObjectTagging => tagging::delete_object_tagging(s3, &name).await,
-        ObjectOperation::CreateMultipartUpload => Err(unsupported::not_implemented("CreateMultipartUpload")),
+        ObjectOperation::CreateMultipartUpload => {
+            multipart::create_multipart_upload(s3, name, &request.head, &request.identity).await
+        }
         ObjectOperation::UploadPart => Err(unsupported::not_implemented("UploadPart")),
         ObjectOperation::UploadPartCopy => Err(unsupported::not_implemented("UploadPartCopy")),
         ObjectOperation::CompleteMultipartUpload => {
-            Err(unsupported::not_implemented("CompleteMultipartUpload"))
+            multipart::complete_multipart_upload(s3, name, request).await
         }
-        ObjectOperation::AbortMultipartUpload => Err(unsupported::not_implemented("AbortMultipartUpload")),
-        ObjectOperation::ListParts => Err(unsupported::not_implemented("ListParts")),
+        ObjectOperation::AbortMultipartUpload => {
+            multipart::abort_multipart_upload(s3, &name, &request.head).await
+        }
+        ObjectOperation::ListParts => multipart::list_parts(s3, &name, &request.head).await,
         ObjectOperation::GetObjectAcl => unsupported::object_acl(s3, &name).await,
         ObjectOperation::GetObjectLock => Err(unsupported::no_object_lock()),
         ObjectOperation::RestoreObject => Err(unsupported::restore(s3, &name).await),

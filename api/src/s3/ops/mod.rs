@@ -1,9 +1,11 @@
 //! The handlers, one file per group of operations: each parses, calls one command, renders.
 
 pub(super) mod buckets;
+pub(super) mod delete_object;
 
 pub(super) mod list_objects;
 pub(super) mod list_versions;
+pub(super) mod multipart;
 mod names;
 pub(super) mod tagging;
 mod token;

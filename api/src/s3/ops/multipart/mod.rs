@@ -1,0 +1,24 @@
+//! Multipart uploads: begun, filled part by part, listed, completed or aborted.
+
+mod begin;
+mod complete;
+mod lists;
+
+pub(in crate::s3) use begin::{abort_multipart_upload, create_multipart_upload};
+pub(in crate::s3) use complete::complete_multipart_upload;
+pub(in crate::s3) use lists::{list_multipart_uploads, list_parts};
+
+use mogul_tracker::model::{Upload, UploadId};
+
+use crate::s3::{ObjectName, RequestHead, S3, error::S3Error};
+
+/// The upload that a request names; of this bucket and key, or it is none.
+async fn upload_of(s3: &S3, name: &ObjectName, head: &RequestHead) -> Result<Upload, S3Error> {
+    let id = upload_id(head);
+    let found = s3.tracker.upload(name.bucket.domain.id, &name.key, &id).await;
+    found.map_err(|error| S3Error::from(error).with("UploadId", id.0))
+}
+
+fn upload_id(head: &RequestHead) -> UploadId {
+    UploadId(head.query.get("uploadId").unwrap_or_default().to_owned())
+}
