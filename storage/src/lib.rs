@@ -13,6 +13,7 @@ pub mod error;
 pub mod fid;
 pub mod local;
 pub mod node;
+mod pieces;
 pub mod remote;
 pub mod server;
 pub mod upload;

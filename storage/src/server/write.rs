@@ -1,6 +1,6 @@
 //! PUT: a body becomes a file.
 
-use std::{mem, sync::Arc};
+use std::sync::Arc;
 
 use axum::body::Body;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
@@ -16,6 +16,7 @@ use crate::{
     device::{Device, Place, draft::Draft},
     digest::{HashType, Hasher},
     error::NodeError,
+    pieces::{Pieces, long},
 };
 
 /// Bodies of a known size up to this many bytes are held in memory and written in one go, by one blocking thread.
@@ -76,7 +77,7 @@ struct Writing {
 }
 
 async fn small(request: Put, writing: Writing, size: u64, mut body: Body) -> Result<u64, NodeError> {
-    let mut pieces = Vec::new();
+    let mut pieces = Pieces::default();
     let mut length = 0;
     while let Some(piece) = next(&mut body).await? {
         length += long(&piece);
@@ -85,6 +86,7 @@ async fn small(request: Put, writing: Writing, size: u64, mut body: Body) -> Res
         }
         pieces.push(piece);
     }
+    let pieces = pieces.take();
     blocking(move || {
         request
             .write(writing, &pieces)
@@ -96,16 +98,15 @@ async fn small(request: Put, writing: Writing, size: u64, mut body: Body) -> Res
 async fn large(request: Put, writing: Writing, mut body: Body) -> Result<u64, NodeError> {
     let request = Arc::new(request);
     let mut writing = start(&request, writing, Vec::new());
-    let (mut pieces, mut held) = (Vec::new(), 0);
+    let mut pieces = Pieces::default();
     while let Some(piece) = next(&mut body).await? {
-        held += piece.len();
         pieces.push(piece);
-        if held >= PIECE {
-            held = 0;
-            writing = start(&request, wait(writing).await?, mem::take(&mut pieces));
+        if pieces.length() >= PIECE {
+            writing = start(&request, wait(writing).await?, pieces.take());
         }
     }
     let written = wait(writing).await?;
+    let pieces = pieces.take();
     blocking(move || {
         request
             .write(written, &pieces)
@@ -170,7 +171,7 @@ fn wrong_length(size: u64) -> NodeError {
 }
 
 /// The next piece of a body that has bytes in it.
-pub(super) async fn next(body: &mut Body) -> Result<Option<Bytes>, NodeError> {
+async fn next(body: &mut Body) -> Result<Option<Bytes>, NodeError> {
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| NodeError::Body(error.to_string()))?;
         if let Ok(piece) = frame.into_data()
@@ -202,9 +203,4 @@ fn content_md5(headers: &HeaderMap) -> Result<Option<Vec<u8>>, NodeError> {
             "Content-MD5 mismatch, it is not a digest",
         ),
     }
-}
-
-/// The length of a piece.
-fn long(piece: &Bytes) -> u64 {
-    u64::try_from(piece.len()).expect("usize fits in u64 where Linux runs")
 }
