@@ -87,8 +87,8 @@ pub(crate) enum Replaced {
     None,
 }
 
-/// What is told when the fate of an object is committed.
-pub(crate) type Settled = Arc<dyn Fn(Fid, &Result<Committed, Error>) + Send + Sync>;
+/// What follows when the fate of an object is in the database, whether or not somebody still waits for it.
+type Settle = Box<dyn FnOnce(&Result<Committed, Error>) + Send>;
 
 /// The lanes.
 #[derive(Clone)]
@@ -99,21 +99,20 @@ pub(crate) struct Committer {
 /// An object in the queue.
 struct Waiting {
     object: NewObject,
+    settle: Settle,
     answer: oneshot::Sender<Result<Committed, Error>>,
 }
 
 impl Committer {
     /// Starts the lanes. They end when the last clone of the committer is gone and the queues are empty.
-    ///
-    /// `settled` is told of every object whose fate is in the database, whether or not somebody still waits for it.
-    pub(crate) fn start(db: &Db, settled: &Settled) -> Committer {
+    pub(crate) fn start(db: &Db) -> Committer {
         let count = match db.engine() {
             Engine::Sqlite => 1,
             Engine::Postgres | Engine::MySql => LANES,
         };
         let lanes = (0..count).map(|_| {
             let (sender, receiver) = mpsc::channel(QUEUE_MAX);
-            tokio::spawn(lane(db.clone(), receiver, Arc::clone(settled)));
+            tokio::spawn(lane(db.clone(), receiver));
             sender
         });
         Committer {
@@ -121,7 +120,7 @@ impl Committer {
         }
     }
 
-    /// Writes one object.
+    /// Writes one object; `settle` is called with the outcome, and lives until the transaction is over.
     ///
     /// # Errors
     /// [`Error::PreconditionFailed`], [`Error::UnknownKey`], [`Error::UnknownDomain`]: the fid has been given up.
@@ -129,10 +128,19 @@ impl Committer {
     ///
     /// # Cancel safety
     /// After the first poll the object is written, whether or not the future lives on.
-    pub(crate) async fn write(&self, object: NewObject) -> Result<Committed, Error> {
+    pub(crate) async fn write(
+        &self,
+        object: NewObject,
+        settle: impl FnOnce(&Result<Committed, Error>) + Send + 'static,
+    ) -> Result<Committed, Error> {
         let (answer, outcome) = oneshot::channel();
         let lane = &self.lanes[lane_of(&object, self.lanes.len())];
-        match lane.try_send(Waiting { object, answer }) {
+        let waiting = Waiting {
+            object,
+            settle: Box::new(settle),
+            answer,
+        };
+        match lane.try_send(waiting) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(waiting)) => {
                 let lane = lane.clone();
@@ -157,15 +165,16 @@ fn lane_of(object: &NewObject, lanes: usize) -> usize {
 }
 
 /// Takes what waits, writes it, answers, until nobody can send any more.
-async fn lane(db: Db, mut queue: mpsc::Receiver<Waiting>, settled: Settled) {
+async fn lane(db: Db, mut queue: mpsc::Receiver<Waiting>) {
     let mut waiting = Vec::with_capacity(GROUP_MAX);
     while queue.recv_many(&mut waiting, GROUP_MAX).await > 0 {
-        let (group, answers): (Vec<_>, Vec<_>) =
-            waiting.drain(..).map(|each| (each.object, each.answer)).unzip();
-        let fids: Vec<Fid> = group.iter().map(|object| object.row.fid).collect();
+        let (group, waiters): (Vec<_>, Vec<_>) = waiting
+            .drain(..)
+            .map(|each| (each.object, (each.settle, each.answer)))
+            .unzip();
         let outcomes = commit(&db, group).await;
-        for ((fid, outcome), answer) in fids.into_iter().zip(outcomes).zip(answers) {
-            settled(fid, &outcome);
+        for (outcome, (settle, answer)) in outcomes.into_iter().zip(waiters) {
+            settle(&outcome);
             // Nobody waits any more if the client has gone; the object is written all the same.
             let _ = answer.send(outcome);
         }

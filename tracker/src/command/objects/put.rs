@@ -47,7 +47,7 @@ impl Tracker {
         let copies = request.stored.devices.len();
         let etag = ETag(hex::encode(request.stored.md5));
         let object = self.new_object(request, &etag, accepted.replication);
-        let committed = self.committer().write(object).await?;
+        let committed = self.committer().write(object, |_| {}).await?;
         Ok(Written {
             etag,
             modified: committed.modified,

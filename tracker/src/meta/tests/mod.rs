@@ -3,4 +3,5 @@
 pub(crate) mod engines;
 mod fid_blocks;
 mod listing;
+mod objects;
 mod suite;
