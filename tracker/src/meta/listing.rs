@@ -109,9 +109,7 @@ impl Range {
             domain,
             prefix: prefix.clone(),
             low: prefix.clone(),
-            high: successor(prefix)
-                .filter(|end| end.as_str() < Key::RESERVED_PREFIX)
-                .unwrap_or_else(|| Key::RESERVED_PREFIX.to_owned()),
+            high: behind_prefix(prefix),
             delimiter,
             lowest,
         };
@@ -176,6 +174,13 @@ fn successor(text: &str) -> Option<String> {
         }
     }
     None
+}
+
+/// The smallest text behind all clients' keys that begin with `prefix`.
+pub(crate) fn behind_prefix(prefix: &str) -> String {
+    successor(prefix)
+        .filter(|end| end.as_str() < Key::RESERVED_PREFIX)
+        .unwrap_or_else(|| Key::RESERVED_PREFIX.to_owned())
 }
 
 /// The columns of a listed object, in the order in which [`listed_object`] reads them.

@@ -63,45 +63,8 @@ impl Key {
     }
 }
 
-/// The smallest text behind all clients' keys that begin with `prefix`: where a listing of them ends, and where one that
-/// skips them goes on. By characters, which is by bytes, because UTF-8 keeps their order.
-pub(crate) fn behind_prefix(prefix: &str) -> String {
-    let mut rest = prefix;
-    while let Some(last) = rest.chars().next_back() {
-        rest = &rest[..rest.len() - last.len_utf8()];
-        // Behind the last character before the surrogates come those after; behind the last of all comes nothing.
-        let next = match u32::from(last) + 1 {
-            0xD800 => Some('\u{E000}'),
-            number => char::from_u32(number),
-        };
-        if let Some(next) = next {
-            return [rest, next.encode_utf8(&mut [0; 4])].concat();
-        }
-    }
-    Key::RESERVED_PREFIX.to_owned()
-}
-
 impl std::fmt::Display for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_behind_a_prefix_is_behind_every_key_that_begins_with_it() {
-        for (prefix, behind) in [
-            ("", "\u{10FFFF}"),
-            ("a/", "a0"),
-            ("a\u{7F}", "a\u{80}"),
-            ("\u{D7FF}", "\u{E000}"),
-            ("b\u{10FFFF}", "c"),
-            ("\u{10FFFF}", "\u{10FFFF}"),
-        ] {
-            assert_eq!(behind_prefix(prefix), behind);
-        }
     }
 }

@@ -16,7 +16,6 @@ pub use bucket::Bucket;
 pub use class::{Ack, Class, ClassId, ClassName, Degraded};
 pub use cluster::{Device, DeviceStatus, Host, HostId, HostStatus};
 pub use domain::{Domain, DomainId, DomainName};
-pub(crate) use key::behind_prefix;
 pub use key::{Key, KeyError};
 pub use object::{
     Attributes, Checksum, ChecksumType, ETag, ETagMatch, ObjectVersion, Part, Tags, VersionId, WriteCondition,

@@ -10,6 +10,7 @@ use mogul_storage::Fid;
 use super::files::{Opened, Stored};
 use crate::{
     Error, Tracker,
+    meta::listing,
     model::{Attributes, Checksum, Class, DomainId, ETag, Key, Tags, Timestamp, UserId, WriteCondition},
 };
 
@@ -150,8 +151,8 @@ impl Tracker {
         domain: DomainId,
         request: ListObjects,
     ) -> Result<super::buckets::Page<Entry>, Error> {
-        let _ = (domain, request);
-        todo!()
+        let mut tx = self.db().reader().await?;
+        listing::page(&mut tx, domain, &request).await
     }
 
     /// Tells that a copy could not be read as it is on record, so that it is repaired.

@@ -6,10 +6,11 @@ use crate::{
     command::buckets::Page,
     meta::{
         Tx,
+        listing::behind_prefix,
         segments::SEGMENTS_MAX,
         uploads::{self, UploadRange},
     },
-    model::{DomainId, Part, PartNumber, UploadId, behind_prefix},
+    model::{DomainId, Part, PartNumber, UploadId},
 };
 
 /// Entries of one page.
@@ -56,13 +57,40 @@ impl Tracker {
         domain: DomainId,
         request: ListUploads,
     ) -> Result<Page<UploadEntry>, Error> {
-        let mut tx = self.db().reader().await?;
         let limit = request.limit.min(PAGE_MAX);
+        let Some(request) = without_nul(request) else {
+            return Ok(Page {
+                entries: Vec::new(),
+                more: false,
+            });
+        };
+        let mut tx = self.db().reader().await?;
         let mut entries = walked(&mut tx, domain, &request, limit + 1).await?;
         let more = limit > 0 && entries.len() > limit;
         entries.truncate(limit);
         Ok(Page { entries, more })
     }
+}
+
+/// A request in texts that every engine has: PostgreSQL's have no NUL, and no key has one. Nothing begins with a prefix that
+/// has one; a key that goes on with one stands right behind what comes before it; a delimiter with one is in no key.
+fn without_nul(request: ListUploads) -> Option<ListUploads> {
+    if request.prefix.contains('\0') {
+        return None;
+    }
+    let cut = request.key_after.as_deref().and_then(|key| key.split_once('\0'));
+    let (key_after, upload_after) = match cut {
+        Some((head, _)) => (Some(head.to_owned()), None),
+        None => (request.key_after, request.upload_after),
+    };
+    Some(ListUploads {
+        delimiter: Some(request.delimiter)
+            .filter(|delimiter| !delimiter.contains('\0'))
+            .unwrap_or_default(),
+        key_after,
+        upload_after: upload_after.filter(|id| !id.0.contains('\0')),
+        ..request
+    })
 }
 
 /// The entries of a listing, at most `limit`: uploads page by page, and past each rolled-up group.

@@ -214,3 +214,196 @@ fn check_whole(request: &CompleteUpload, segments: &[Segment], checksum: &Checks
 fn lacking(hash: HashType) -> Error {
     Error::Internal(format!("{hash:?} was not computed"))
 }
+
+#[cfg(test)]
+mod tests {
+    use mogul_storage::Digests;
+
+    use super::*;
+    use crate::model::{
+        Attributes, ClassId, DomainId, Key, Part, Timestamp, UploadId, UserId, WriteCondition,
+    };
+
+    const MIB: usize = 1024 * 1024;
+
+    fn upload(checksum: Option<(HashType, ChecksumType)>) -> Upload {
+        Upload {
+            id: UploadId("u".to_owned()),
+            domain: DomainId(1),
+            key: Key::parse("k").unwrap(),
+            class: ClassId::DEFAULT,
+            owner: UserId::root(),
+            initiated: Timestamp::default(),
+            attributes: Attributes::default(),
+            tags: Vec::new(),
+            checksum,
+            devices: Vec::new(),
+        }
+    }
+
+    fn digests(bytes: &[u8], hash: HashType) -> Digests {
+        let mut hasher = Hasher::new(&[HashType::Md5, HashType::Crc64Nvme, hash]);
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
+    fn bytes(number: u16, size: usize) -> Vec<u8> {
+        vec![number.to_le_bytes()[0]; size]
+    }
+
+    fn stored(number: u16, size: usize, hash: HashType) -> StoredPart {
+        let digests = digests(&bytes(number, size), hash);
+        StoredPart {
+            fid: Fid::new(u64::from(number)).unwrap(),
+            crc64: digests
+                .get(HashType::Crc64Nvme)
+                .unwrap()
+                .bytes
+                .as_slice()
+                .try_into()
+                .unwrap(),
+            part: Part {
+                number: PartNumber::new(number).unwrap(),
+                size: u64::try_from(size).unwrap(),
+                etag: ETag(digests.get(HashType::Md5).unwrap().hex()),
+                checksum: digests.get(hash).cloned(),
+                modified: Timestamp::default(),
+            },
+        }
+    }
+
+    fn request(parts: &[&StoredPart]) -> CompleteUpload {
+        let listed = parts.iter().map(|stored| ListedPart {
+            number: stored.part.number,
+            etag: stored.part.etag.clone(),
+            checksum: stored.part.checksum.clone(),
+        });
+        CompleteUpload {
+            domain: DomainId(1),
+            key: Key::parse("k").unwrap(),
+            upload: UploadId("u".to_owned()),
+            parts: listed.collect(),
+            size: None,
+            checksum: None,
+            checksum_type: None,
+            condition: WriteCondition::default(),
+        }
+    }
+
+    #[test]
+    fn the_checksum_of_the_full_object_is_that_of_all_its_bytes() {
+        for hash in [HashType::Crc32, HashType::Crc32c, HashType::Crc64Nvme] {
+            let parts = [
+                stored(2, 5 * MIB, hash),
+                stored(5, 6 * MIB, hash),
+                stored(9, 3, hash),
+            ];
+            let request = request(&[&parts[0], &parts[1], &parts[2]]);
+            let declared = Some((hash, ChecksumType::FullObject));
+
+            let plan = plan(&request, &upload(declared), parts.to_vec()).unwrap();
+
+            let all = [bytes(2, 5 * MIB), bytes(5, 6 * MIB), bytes(9, 3)].concat();
+            let whole = digests(&all, hash);
+            assert_eq!(Some(&plan.checksum.digest), whole.get(hash));
+            assert_eq!(
+                plan.crc64.as_slice(),
+                whole.get(HashType::Crc64Nvme).unwrap().bytes
+            );
+            assert_eq!(plan.size, 11 * 1024 * 1024 + 3);
+            let starts: Vec<u64> = plan.segments.iter().map(|segment| segment.start).collect();
+            assert_eq!(starts, [0, 5 * 1024 * 1024, 11 * 1024 * 1024]);
+        }
+    }
+
+    #[test]
+    fn a_composite_checksum_and_the_entity_tag_are_digests_of_digests() {
+        let hash = HashType::Sha256;
+        let parts = [stored(1, 5 * MIB, hash), stored(2, 0, hash)];
+        let request = request(&[&parts[0], &parts[1]]);
+        let declared = Some((hash, ChecksumType::Composite));
+
+        let plan = plan(&request, &upload(declared), parts.to_vec()).unwrap();
+
+        let of = |which: HashType, each: &dyn Fn(&StoredPart) -> Vec<u8>| {
+            let all: Vec<u8> = parts.iter().flat_map(each).collect();
+            digests(&all, which).get(which).unwrap().clone()
+        };
+        let composite = of(hash, &|part| part.part.checksum.clone().unwrap().bytes);
+        let etag = of(HashType::Md5, &|part| hex::decode(&part.part.etag.0).unwrap());
+        assert_eq!(plan.checksum.digest, composite);
+        assert_eq!(plan.checksum.kind, ChecksumType::Composite);
+        assert_eq!(plan.etag.0, format!("{}-2", etag.hex()));
+    }
+
+    #[test]
+    fn parts_that_are_not_listed_are_given_up() {
+        let hash = HashType::Crc32;
+        let parts = [stored(1, 1, hash), stored(2, 2, hash), stored(3, 3, hash)];
+
+        let plan = plan(&request(&[&parts[1]]), &upload(None), parts.to_vec()).unwrap();
+
+        assert_eq!(plan.unlisted, [Fid::new(1).unwrap(), Fid::new(3).unwrap()]);
+        assert_eq!(
+            plan.checksum.digest.hash,
+            HashType::Crc64Nvme,
+            "what AWS computes when nothing is declared"
+        );
+    }
+
+    #[test]
+    fn a_list_that_does_not_fit_the_parts_is_refused() {
+        let hash = HashType::Sha256;
+        let composite = Some((hash, ChecksumType::Composite));
+        let parts = [stored(1, 5 * MIB - 1, hash), stored(2, 1, hash)];
+        let good = request(&[&parts[1]]);
+        let check = |change: &dyn Fn(&mut CompleteUpload)| {
+            let mut request = good.clone();
+            change(&mut request);
+            plan(&request, &upload(composite), parts.to_vec())
+                .map(|_| ())
+                .unwrap_err()
+        };
+
+        assert!(plan(&good, &upload(composite), parts.to_vec()).is_ok());
+        assert!(matches!(check(&|it| it.parts.clear()), Error::Invalid { .. }));
+        assert!(matches!(
+            check(&|it| it.parts[0].etag.0.push('0')),
+            Error::UnknownPart(_)
+        ));
+        assert!(matches!(
+            check(&|it| it.parts[0].number = PartNumber::new(7).unwrap()),
+            Error::UnknownPart(_)
+        ));
+        assert!(matches!(
+            check(&|it| it.parts[0].checksum = None),
+            Error::PartChecksum(_)
+        ));
+        assert!(matches!(
+            check(&|it| it.parts[0].checksum = parts[0].part.checksum.clone()),
+            Error::PartChecksum(_)
+        ));
+        assert!(matches!(
+            check(&|it| it.size = Some(2)),
+            Error::WholeMismatch("size")
+        ));
+        assert!(matches!(
+            check(&|it| it.checksum_type = Some(ChecksumType::FullObject)),
+            Error::WholeMismatch("checksum type")
+        ));
+        assert!(matches!(
+            check(&|it| it.checksum = parts[0].part.checksum.clone()),
+            Error::WholeMismatch("checksum")
+        ));
+        let both = request(&[&parts[0], &parts[1]]);
+        assert!(matches!(
+            plan(&both, &upload(composite), parts.to_vec()),
+            Err(Error::PartTooSmall { size, .. }) if size == 5 * 1024 * 1024 - 1
+        ));
+        let backwards = request(&[&parts[1], &parts[0]]);
+        assert!(matches!(
+            plan(&backwards, &upload(composite), parts.to_vec()),
+            Err(Error::Invalid { .. })
+        ));
+    }
+}
