@@ -4,7 +4,9 @@
 //! types of [`crate::model`].
 
 pub mod buckets;
+pub mod devices;
 pub mod files;
+pub mod health;
 pub mod objects;
 pub mod uploads;
 pub mod users;

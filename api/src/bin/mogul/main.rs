@@ -10,6 +10,7 @@ mod credentials;
 mod datadir;
 mod listen;
 mod logging;
+mod operate;
 mod shutdown;
 mod tls;
 
@@ -33,6 +34,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Manages a running server.
+    Admin(operate::AdminArgs),
     /// Measures a server.
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -46,16 +49,21 @@ enum BenchCommand {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
     let ended = match cli.command {
-        Command::Bench(BenchCommand::S3(args)) => tokio::runtime::Runtime::new()
-            .map_err(anyhow::Error::from)
-            .and_then(|runtime| runtime.block_on(bench::run(args))),
+        Command::Admin(args) => runtime.block_on(operate::run(args)),
+        Command::Bench(BenchCommand::S3(args)) => runtime.block_on(bench::run(args)),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("mogul: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("mogul: {error:#}");
+    ExitCode::FAILURE
 }

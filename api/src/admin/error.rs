@@ -1,0 +1,182 @@
+//! The errors of the admin face: the one translation of the tracker's, as RFC 9457 problem documents.
+
+use axum::{
+    body::Body,
+    extract::rejection::{JsonRejection, QueryRejection},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+use mogul_tracker::Error;
+use serde::Serialize;
+
+use crate::s3::{RequestId, error::S3Error};
+
+/// What an operator is told instead of an answer.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    status: StatusCode,
+    /// The end of its `type`, `/errors/…`.
+    name: String,
+    detail: String,
+    /// What the log is told and the client is not.
+    cause: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    request_id: &'a str,
+}
+
+impl Problem {
+    fn new(status: StatusCode, name: &str, detail: impl Into<String>) -> Problem {
+        Problem {
+            status,
+            name: name.to_owned(),
+            detail: detail.into(),
+            cause: None,
+        }
+    }
+
+    /// No such resource.
+    #[must_use]
+    pub fn not_found() -> Problem {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "no-such-resource",
+            "there is nothing at this path",
+        )
+    }
+
+    /// The resource is there, but not for this method.
+    #[must_use]
+    pub fn method_not_allowed() -> Problem {
+        Problem::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method-not-allowed",
+            "this resource does not take that method",
+        )
+    }
+
+    /// What the log is told of it, if that is more than the client reads.
+    #[must_use]
+    pub fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+
+    /// The answer, for the request of that id.
+    #[must_use]
+    pub fn render(&self, id: &RequestId) -> Response {
+        let document = Document {
+            r#type: format!("/errors/{}", self.name),
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            request_id: id.as_str(),
+        };
+        let text = serde_json::to_vec(&document).expect("texts and numbers are always JSON");
+        let mut answer = Response::new(Body::from(text));
+        *answer.status_mut() = self.status;
+        let kind = HeaderValue::from_static("application/problem+json");
+        answer.headers_mut().insert(header::CONTENT_TYPE, kind);
+        answer
+    }
+
+    /// Keeps the cause for the log; the client reads that it was not its fault.
+    fn hidden(status: StatusCode, name: &str, detail: &str, error: &Error) -> Problem {
+        let mut cause = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(inner) = source {
+            cause.push_str(": ");
+            cause.push_str(&inner.to_string());
+            source = inner.source();
+        }
+        Problem {
+            cause: Some(cause),
+            ..Problem::new(status, name, detail)
+        }
+    }
+}
+
+/// Carries the problem to where the request's id is known, which renders it.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut answer = self.status.into_response();
+        answer.extensions_mut().insert(self);
+        answer
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Problem {
+        use StatusCode as S;
+        let (status, name) = match &error {
+            Error::UnknownDomain => (S::NOT_FOUND, "unknown-domain"),
+            Error::DomainTaken => (S::CONFLICT, "domain-taken"),
+            Error::DomainNotEmpty => (S::CONFLICT, "domain-not-empty"),
+            Error::InvalidDomainName => (S::BAD_REQUEST, "invalid-domain-name"),
+            Error::Exhausted(_) => (S::INSUFFICIENT_STORAGE, "exhausted"),
+            Error::UnknownClass => (S::NOT_FOUND, "unknown-class"),
+            Error::InvalidKey(_) => (S::BAD_REQUEST, "invalid-key"),
+            Error::UnknownKey => (S::NOT_FOUND, "unknown-key"),
+            Error::PreconditionFailed(_) => (S::PRECONDITION_FAILED, "precondition-failed"),
+            Error::UnknownUpload => (S::NOT_FOUND, "unknown-upload"),
+            Error::UnknownPart(_) => (S::BAD_REQUEST, "unknown-part"),
+            Error::PartTooSmall { .. } => (S::BAD_REQUEST, "part-too-small"),
+            Error::PartChecksum(_) => (S::BAD_REQUEST, "part-checksum"),
+            Error::WholeMismatch(_) => (S::BAD_REQUEST, "whole-mismatch"),
+            Error::NoDevices => (S::INSUFFICIENT_STORAGE, "no-devices"),
+            Error::TooFewCopies { .. } => (S::SERVICE_UNAVAILABLE, "too-few-copies"),
+            Error::NoReadableCopy => (S::SERVICE_UNAVAILABLE, "no-readable-copy"),
+            Error::SizeMismatch { .. } => (S::BAD_REQUEST, "size-mismatch"),
+            Error::DigestMismatch => (S::BAD_REQUEST, "digest-mismatch"),
+            Error::UnknownUser => (S::NOT_FOUND, "unknown-user"),
+            Error::Exists(_) => (S::CONFLICT, "exists"),
+            Error::UnknownAccessKey => (S::NOT_FOUND, "unknown-access-key"),
+            Error::UserOwnsBuckets => (S::CONFLICT, "user-owns-buckets"),
+            Error::Invalid { .. } => (S::BAD_REQUEST, "invalid"),
+            Error::Busy => (S::SERVICE_UNAVAILABLE, "busy"),
+            Error::Device { .. } => {
+                return Problem::hidden(S::BAD_GATEWAY, "device", "a device failed", &error);
+            }
+            Error::Database(_) => {
+                let detail = "the database failed; the log has the cause";
+                return Problem::hidden(S::SERVICE_UNAVAILABLE, "database", detail, &error);
+            }
+            Error::Internal(_) => {
+                let detail = "an internal error; the log has the cause";
+                return Problem::hidden(S::INTERNAL_SERVER_ERROR, "internal", detail, &error);
+            }
+        };
+        Problem::new(status, name, error.to_string())
+    }
+}
+
+/// Refusals of the authenticator keep S3's codes, in lower case with hyphens.
+impl From<S3Error> for Problem {
+    fn from(error: S3Error) -> Problem {
+        let mut name = String::new();
+        for letter in error.code.as_str().chars() {
+            if letter.is_ascii_uppercase() && !name.is_empty() {
+                name.push('-');
+            }
+            name.push(letter.to_ascii_lowercase());
+        }
+        Problem::new(error.code.status(), &name, error.message)
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Problem {
+        Problem::new(rejection.status(), "invalid-body", rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Problem {
+        Problem::new(rejection.status(), "invalid-query", rejection.body_text())
+    }
+}

@@ -1,0 +1,46 @@
+//! `/health/live` and `/health/ready`, for supervisors and load balancers. They tell no secret and need no key.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::StatusCode;
+use mogul_tracker::Tracker;
+use serde::Serialize;
+
+#[derive(Debug, Serialize)]
+struct Health {
+    status: &'static str,
+    /// What is missing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<&'static str>,
+}
+
+/// The process answers.
+pub(super) async fn live() -> Response {
+    answer(Vec::new(), "live")
+}
+
+/// Objects can be stored: the database answers and a device takes files.
+pub(super) async fn ready(State(tracker): State<Tracker>) -> Response {
+    let mut reasons = Vec::new();
+    let readiness = tracker.readiness().await;
+    if let Err(error) = readiness.database {
+        tracing::warn!(%error, "database did not answer the health check");
+        reasons.push("the database does not answer");
+    }
+    if readiness.writable_devices == 0 {
+        reasons.push("no device is writable");
+    }
+    answer(reasons, "ready")
+}
+
+fn answer(reasons: Vec<&'static str>, well: &'static str) -> Response {
+    let (code, status) = if reasons.is_empty() {
+        (StatusCode::OK, well)
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+    };
+    (code, Json(Health { status, reasons })).into_response()
+}
