@@ -4,6 +4,7 @@
 mod change;
 pub(crate) mod put;
 mod read;
+mod stream;
 
 use mogul_storage::Fid;
 

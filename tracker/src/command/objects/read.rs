@@ -29,7 +29,7 @@ impl Tracker {
             .ok_or(Error::UnknownKey)
     }
 
-    /// What to read, in order, for `length` bytes of an object from byte `first`: nothing if there is nothing to read, else one
+    /// What to read, in order ([`Tracker::read`] does it), for `length` bytes of an object from byte `first`: nothing if there is nothing to read, else one
     /// download, or one per segment.
     ///
     /// # Errors
