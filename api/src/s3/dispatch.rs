@@ -116,7 +116,7 @@ async fn of_object(
         ObjectOperation::CreateMultipartUpload => {
             multipart::create_multipart_upload(s3, name, &request.head, &request.identity).await
         }
-        ObjectOperation::UploadPart => Err(unsupported::not_implemented("UploadPart")),
+        ObjectOperation::UploadPart => multipart::upload_part(s3, name, request).await,
         ObjectOperation::UploadPartCopy => Err(unsupported::not_implemented("UploadPartCopy")),
         ObjectOperation::CompleteMultipartUpload => {
             multipart::complete_multipart_upload(s3, name, request).await
