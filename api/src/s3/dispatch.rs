@@ -10,7 +10,7 @@ use super::{
         authorize::{Action, access_denied, authorize},
     },
     error::{Code, S3Error},
-    ops::{buckets, delete_object, list_objects, list_versions, multipart, tagging, unsupported},
+    ops::{buckets, delete_object, list_objects, list_versions, multipart, put_object, tagging, unsupported},
     route::{BucketOperation, ObjectOperation, Operation, Query},
 };
 
@@ -107,7 +107,7 @@ async fn of_object(
         ObjectOperation::GetObject => Err(unsupported::not_implemented("GetObject")),
         ObjectOperation::HeadObject => Err(unsupported::not_implemented("HeadObject")),
         ObjectOperation::GetObjectAttributes => Err(unsupported::not_implemented("GetObjectAttributes")),
-        ObjectOperation::PutObject => Err(unsupported::not_implemented("PutObject")),
+        ObjectOperation::PutObject => put_object::put_object(s3, name, request).await,
         ObjectOperation::CopyObject => Err(unsupported::not_implemented("CopyObject")),
         ObjectOperation::DeleteObject => delete_object::delete_object(s3, name, &request.head).await,
         ObjectOperation::GetObjectTagging => tagging::get_object_tagging(s3, &name).await,

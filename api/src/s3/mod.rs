@@ -18,6 +18,7 @@ mod range;
 pub mod request;
 pub mod route;
 mod service;
+mod store;
 pub mod xml;
 
 use std::sync::Arc;

@@ -1,26 +1,34 @@
 //! A body on its way in: unframed, bounded, and checked at its end against all that was said of it.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::body::BodyDataStream;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
 use futures_util::{
     Stream, StreamExt, TryStreamExt,
+    future::{Either, select},
     stream::{self, BoxStream},
 };
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use mogul_storage::{Digest, Digests, HashType, Hasher};
+use mogul_tracker::clock::Clock;
 
 use super::{
     chunked::{Decoder, Framing, incomplete},
     sigv4::ChunkSigner,
 };
 use crate::s3::{
-    Request, RequestHead,
+    Request, RequestHead, S3,
     checksum::{self, Announced},
     error::{Code, S3Error},
 };
+
+/// A body of which nothing comes for so long is given up.
+const STALL_MAX: Duration = Duration::from_mins(1);
 
 /// How a body is framed, and what is signed of it.
 #[derive(Debug)]
@@ -146,12 +154,13 @@ impl IncomingBody {
     /// Reads what the head says of an object's or a part's body, and makes its stream of data. Nothing is read yet.
     ///
     /// # Errors
-    /// [`Code::MissingContentLength`], [`Code::EntityTooLarge`] above `bytes_max` bytes, [`Code::InvalidDigest`], [`Code::InvalidRequest`],
+    /// [`Code::MissingContentLength`], [`Code::EntityTooLarge`] above the limit of the server, [`Code::InvalidDigest`], [`Code::InvalidRequest`],
     /// [`Code::InvalidArgument`].
-    pub fn read(request: Request, bytes_max: u64) -> Result<IncomingBody, S3Error> {
+    pub fn read(s3: &S3, request: Request) -> Result<IncomingBody, S3Error> {
         let Request {
             head, payload, body, ..
         } = request;
+        let bytes_max = s3.config.put_bytes_max;
         let mut expectations = Expectations::of(&head, &payload)?;
         let length = length(&head, &payload)?;
         expectations.length = length;
@@ -166,6 +175,7 @@ impl IncomingBody {
         };
         let reader = Reader {
             body: body.into_data_stream(),
+            clock: Arc::clone(&s3.clock),
             decoder,
             framed: Bytes::new(),
             size: 0,
@@ -211,6 +221,7 @@ impl IncomingBody {
 
 struct Reader {
     body: BodyDataStream,
+    clock: Arc<dyn Clock>,
     decoder: Option<Decoder>,
     /// What came and was not yet decoded.
     framed: Bytes,
@@ -231,10 +242,9 @@ impl Reader {
                 self.count(data.len())?;
                 return Ok(Some(data));
             }
-            match self.body.try_next().await {
-                Ok(Some(framed)) => self.framed = framed,
-                Ok(None) => break,
-                Err(error) => return Err(broken(&error)),
+            match self.receive().await? {
+                Some(framed) => self.framed = framed,
+                None => break,
             }
         }
         if let Some(decoder) = &mut self.decoder
@@ -244,6 +254,18 @@ impl Reader {
             self.trailer.get_or_init(|| value);
         }
         Ok(None)
+    }
+
+    /// The next bytes from the wire; a client that stalls must not hold a reserved fid for ever.
+    async fn receive(&mut self) -> Result<Option<Bytes>, S3Error> {
+        let patience = self.clock.sleep(STALL_MAX);
+        match select(self.body.try_next(), patience).await {
+            Either::Left((received, _)) => received.map_err(|error| broken(&error)),
+            Either::Right(((), _)) => Err(S3Error::new(
+                Code::RequestTimeout,
+                "Your socket connection to the server was not read from or written to within the timeout period.",
+            )),
+        }
     }
 
     fn count(&mut self, bytes: usize) -> Result<(), S3Error> {

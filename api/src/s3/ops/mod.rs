@@ -7,6 +7,7 @@ pub(super) mod list_objects;
 pub(super) mod list_versions;
 pub(super) mod multipart;
 mod names;
+pub(super) mod put_object;
 pub(super) mod tagging;
 mod token;
 pub(super) mod unsupported;
