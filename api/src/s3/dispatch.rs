@@ -10,7 +10,10 @@ use super::{
         authorize::{Action, access_denied, authorize},
     },
     error::{Code, S3Error},
-    ops::{buckets, delete_object, list_objects, list_versions, multipart, put_object, tagging, unsupported},
+    ops::{
+        buckets, copy_object, delete_object, get_object, list_objects, list_versions, multipart,
+        object_attributes, put_object, tagging, unsupported,
+    },
     route::{BucketOperation, ObjectOperation, Operation, Query},
 };
 
@@ -104,11 +107,13 @@ async fn of_object(
         check_version(&request.head.query, &name)?;
     }
     match operation {
-        ObjectOperation::GetObject => Err(unsupported::not_implemented("GetObject")),
-        ObjectOperation::HeadObject => Err(unsupported::not_implemented("HeadObject")),
-        ObjectOperation::GetObjectAttributes => Err(unsupported::not_implemented("GetObjectAttributes")),
+        ObjectOperation::GetObject => get_object::get_object(s3, &name, &request.head).await,
+        ObjectOperation::HeadObject => get_object::head_object(s3, &name, &request.head).await,
+        ObjectOperation::GetObjectAttributes => {
+            object_attributes::get_object_attributes(s3, &name, &request.head).await
+        }
         ObjectOperation::PutObject => put_object::put_object(s3, name, request).await,
-        ObjectOperation::CopyObject => Err(unsupported::not_implemented("CopyObject")),
+        ObjectOperation::CopyObject => copy_object::copy_object(s3, name, request).await,
         ObjectOperation::DeleteObject => delete_object::delete_object(s3, name, &request.head).await,
         ObjectOperation::GetObjectTagging => tagging::get_object_tagging(s3, &name).await,
         ObjectOperation::PutObjectTagging => tagging::put_object_tagging(s3, &name, request).await,

@@ -15,6 +15,7 @@ mod dispatch;
 pub mod error;
 mod ops;
 mod range;
+mod read;
 pub mod request;
 pub mod route;
 mod service;

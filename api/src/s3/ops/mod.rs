@@ -3,10 +3,13 @@
 pub(super) mod buckets;
 pub(super) mod delete_object;
 
+pub(super) mod copy_object;
+pub(super) mod get_object;
 pub(super) mod list_objects;
 pub(super) mod list_versions;
 pub(super) mod multipart;
 mod names;
+pub(super) mod object_attributes;
 pub(super) mod put_object;
 pub(super) mod tagging;
 mod token;
