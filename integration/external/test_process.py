@@ -70,7 +70,7 @@ def test_an_unknown_setting_gets_the_nearest_known_one(unstarted):
 
 
 def test_a_setting_of_the_environment_may_be_wrong_too(unstarted):
-    assert "copies" in run_badly(unstarted, environment={"MOGUL_COPIES": "many"}).lower()
+    assert "copies" in run_badly(unstarted, environment={"MOGUL_CLASSES_COPIES": "many"}).lower()
 
 
 def test_a_database_of_a_newer_version_is_left_alone(unstarted):

@@ -308,7 +308,7 @@ fn paths_below_a_device_are_made_in_two_files() {
         .filter(|file| {
             file.texts
                 .iter()
-                .any(|text| text.contains(".fid") || text.contains(":010}"))
+                .any(|text| text == ".fid" || text.contains("}.fid") || text.contains(":010}"))
         })
         .map(|file| format!("{} makes a path of a fid", file.path))
         .collect();
