@@ -75,7 +75,8 @@ create table if not exists mogul_upload (
     result MEDIUMTEXT,  -- JSON: the answer that a repeated Complete gets again
     fid BIGINT UNSIGNED,  -- the object it became
     primary key (upload_id),
-    key mogul_upload_key (dmid, dkey, initiated_at)
+    key mogul_upload_key (dmid, dkey, initiated_at),
+    key mogul_upload_completed (completed_at)
 ) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_bin;
 
 -- Parts of open uploads. Each is a file under a reserved key of its class.

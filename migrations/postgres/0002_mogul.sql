@@ -77,6 +77,7 @@ create table if not exists mogul_upload (
     primary key (upload_id)
 );
 create index if not exists mogul_upload_key on mogul_upload (dmid, dkey, initiated_at);
+create index if not exists mogul_upload_completed on mogul_upload (completed_at);
 
 -- Parts of open uploads. Each is a file under a reserved key of its class.
 create table if not exists mogul_part (

@@ -7,12 +7,14 @@
 pub mod clock;
 pub mod command;
 pub mod error;
+pub mod fids;
 pub mod jobs;
 pub mod meta;
 pub mod model;
 pub mod nodes;
 pub mod placement;
 pub mod policy;
+mod refresh;
 pub mod rng;
 pub mod view;
 
@@ -23,6 +25,11 @@ pub use error::Error;
 
 use std::sync::Arc;
 
+use jobs::{JobName, Wakes};
+use meta::{Db, Engine, committer::Committer};
+use model::Timestamp;
+use view::{ClusterView, ViewCell};
+
 /// The handle to the domain: cheap to clone, shared by all faces and jobs.
 #[derive(Clone)]
 pub struct Tracker(Arc<Inner>);
@@ -30,7 +37,7 @@ pub struct Tracker(Arc<Inner>);
 /// What a [`Tracker`] is made of.
 pub struct Parts {
     /// The database, migrated.
-    pub db: meta::Db,
+    pub db: Db,
     /// How devices are reached.
     pub nodes: nodes::Nodes,
     /// Time.
@@ -52,69 +59,111 @@ pub struct Settings {
     pub join_bytes_max: u64,
 }
 
+/// Whether other processes work on the same database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// An embedded database: what this process does not change, nobody changes.
+    Alone,
+    /// A database server: others may change anything at any time.
+    Shared,
+}
+
 struct Inner {
     parts: Parts,
+    view: ViewCell,
+    fids: fids::FidPool,
+    wakes: Wakes,
+    credentials: command::users::Credentials,
+    committer: Committer,
 }
 
 impl Tracker {
-    /// The database.
-    pub(crate) fn db(&self) -> &meta::Db {
+    /// Takes up the work: loads the view, looks at the devices once, reserves fids. What a process that died has left is
+    /// collected by the jobs.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Internal`] if the database holds what it must not.
+    pub async fn open(parts: Parts) -> Result<Tracker, Error> {
+        let wakes = Wakes::default();
+        let owner = hex::encode(rng::fill::<16>(&*parts.entropy));
+        let tracker = Tracker(Arc::new(Inner {
+            view: ViewCell::default(),
+            fids: fids::FidPool::new(owner, wakes.clone()),
+            wakes,
+            credentials: command::users::Credentials::default(),
+            committer: Committer::start(&parts.db),
+            parts,
+        }));
+        tracker.refresh_all().await?;
+        jobs::monitor::Monitor::new(&tracker).observe().await?;
+        if tracker.sharing() == Sharing::Alone {
+            let write = tracker
+                .db()
+                .write(|tx| Box::pin(meta::queues::unclaim_replicate(tx)));
+            write.await?;
+        }
+        tracker.0.fids.fetch(tracker.db(), tracker.clock()).await?;
+        Ok(tracker)
+    }
+
+    /// Lays the work down: nothing is left to collect if nothing was under way. The faces and the jobs have stopped.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn close(&self) -> Result<(), Error> {
+        self.0.fids.close(self.db(), self.clock()).await
+    }
+
+    /// The cluster at this moment.
+    #[must_use]
+    pub fn view(&self) -> Arc<ClusterView> {
+        self.0.view.load()
+    }
+
+    /// What wakes the jobs.
+    #[must_use]
+    pub fn wakes(&self) -> &Wakes {
+        &self.0.wakes
+    }
+
+    /// Tells a job that there may be work.
+    pub(crate) fn wake(&self, job: JobName) {
+        self.0.wakes.wake(job);
+    }
+
+    pub(crate) fn db(&self) -> &Db {
         &self.0.parts.db
     }
 
-    /// The time.
-    pub(crate) fn now(&self) -> model::Timestamp {
-        self.0.parts.clock.now()
-    }
-
-    /// Chance.
-    pub(crate) fn entropy(&self) -> &dyn rng::Entropy {
-        &*self.0.parts.entropy
-    }
-
-    /// How devices are reached.
     pub(crate) fn nodes(&self) -> &nodes::Nodes {
         &self.0.parts.nodes
     }
 
-    /// Settings of this process.
+    pub(crate) fn clock(&self) -> &dyn clock::Clock {
+        &*self.0.parts.clock
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.parts.clock.now()
+    }
+
+    pub(crate) fn entropy(&self) -> &dyn rng::Entropy {
+        &*self.0.parts.entropy
+    }
+
     pub(crate) fn settings(&self) -> &Settings {
         &self.0.parts.settings
     }
 
-    /// The cluster as it is now.
-    pub(crate) fn view(&self) -> Arc<view::ClusterView> {
-        todo!()
+    pub(crate) fn sharing(&self) -> Sharing {
+        match self.db().engine() {
+            Engine::Sqlite => Sharing::Alone,
+            Engine::Postgres | Engine::MySql => Sharing::Shared,
+        }
     }
 
     /// What writes finished uploads.
-    pub(crate) fn committer(&self) -> &meta::committer::Committer {
-        todo!()
-    }
-
-    /// Reserves a fid without devices: an object of several parts has no file of its own at first.
-    pub(crate) async fn reserve_fid(&self) -> Result<mogul_storage::Fid, Error> {
-        todo!()
-    }
-
-    /// Ends the reservation of a fid whose fate is in the database.
-    pub(crate) fn finish(&self, fid: mogul_storage::Fid) {
-        let _ = fid;
-        todo!()
-    }
-
-    /// Tells the join job that there is work.
-    pub(crate) fn wake_join(&self) {
-        todo!()
-    }
-
-    /// Tells the delete job that there is work.
-    pub(crate) fn wake_deletion(&self) {
-        todo!()
-    }
-
-    /// Tells the replicate job that there is work.
-    pub(crate) fn wake_replication(&self) {
-        todo!()
+    pub(crate) fn committer(&self) -> &Committer {
+        &self.0.committer
     }
 }

@@ -1,8 +1,12 @@
 //! Buckets: domains made, found, listed and removed for S3.
 
+use std::sync::Arc;
+
 use crate::{
     Error, Tracker,
-    model::{Bucket, Class, ClassName, DomainId, DomainName, Tags, UserId},
+    jobs::JobName,
+    meta::{buckets, classes, domains, users},
+    model::{Bucket, Class, ClassId, ClassName, DomainId, DomainName, Tags, UserId},
 };
 
 /// Makes a bucket.
@@ -47,14 +51,53 @@ pub struct Page<T> {
     pub more: bool,
 }
 
+impl<T> Page<T> {
+    /// The page of the first `limit` entries, of which one more than that was looked for.
+    pub(crate) fn cut(mut entries: Vec<T>, limit: usize) -> Page<T> {
+        let more = entries.len() > limit;
+        entries.truncate(limit);
+        Page { entries, more }
+    }
+}
+
 impl Tracker {
     /// Makes a bucket: the domain and its S3 properties in one transaction.
     ///
     /// # Errors
-    /// [`Error::DomainTaken`], [`Error::InvalidDomainName`], [`Error::Exhausted`], [`Error::Database`].
+    /// [`Error::DomainTaken`], [`Error::InvalidDomainName`], [`Error::UnknownUser`] (removed meanwhile),
+    /// [`Error::Exhausted`], [`Error::Database`].
     pub async fn create_bucket(&self, request: CreateBucket) -> Result<BucketCreation, Error> {
-        let _ = request;
-        todo!()
+        if !request.name.is_bucket_name() {
+            return Err(Error::InvalidDomainName);
+        }
+        let (now, shared) = (self.now(), Arc::new(request.clone()));
+        let creation = self
+            .db()
+            .write(move |tx| {
+                let request = Arc::clone(&shared);
+                Box::pin(async move {
+                    if request.owner != UserId::root() && !users::user_locked(tx, &request.owner).await? {
+                        return Err(Error::UnknownUser);
+                    }
+                    if let Some(bucket) = domains::domain_named(tx, request.name.as_str()).await? {
+                        let yours = bucket.owner == request.owner;
+                        return if yours {
+                            Ok(BucketCreation::AlreadyYours)
+                        } else {
+                            Err(Error::DomainTaken)
+                        };
+                    }
+                    let domain = domains::domain_added(tx, &request.name).await?;
+                    buckets::bucket_added(tx, domain, &request.owner, now).await?;
+                    if !request.tags.is_empty() {
+                        buckets::bucket_tagged(tx, domain, &request.tags).await?;
+                    }
+                    Ok(BucketCreation::Created)
+                })
+            })
+            .await?;
+        self.refresh_domain(request.name.as_str()).await?;
+        Ok(creation)
     }
 
     /// Finds a bucket by name. Served from memory where nobody else can have changed it.
@@ -62,8 +105,7 @@ impl Tracker {
     /// # Errors
     /// [`Error::UnknownDomain`], [`Error::Database`].
     pub async fn bucket(&self, name: &str) -> Result<Bucket, Error> {
-        let _ = name;
-        todo!()
+        Ok(self.domain_named(name).await?.bucket.clone())
     }
 
     /// Lists buckets.
@@ -71,8 +113,12 @@ impl Tracker {
     /// # Errors
     /// [`Error::Database`].
     pub async fn list_buckets(&self, request: ListBuckets) -> Result<Page<Bucket>, Error> {
-        let _ = request;
-        todo!()
+        let mut tx = self.db().reader().await?;
+        let after = request.after.as_deref().unwrap_or("");
+        let limit = request.limit.saturating_add(1);
+        let entries =
+            buckets::buckets_page(&mut tx, request.owner.as_ref(), &request.prefix, after, limit).await?;
+        Ok(Page::cut(entries, request.limit))
     }
 
     /// Removes an empty bucket; uploads in progress are aborted.
@@ -80,26 +126,152 @@ impl Tracker {
     /// # Errors
     /// [`Error::UnknownDomain`], [`Error::DomainNotEmpty`], [`Error::Database`].
     pub async fn delete_bucket(&self, name: &DomainName) -> Result<(), Error> {
-        let _ = name;
-        todo!()
+        let (now, wanted) = (self.now(), name.clone());
+        let removed = self.db().write(move |tx| {
+            let name = wanted.clone();
+            Box::pin(async move {
+                let bucket = domains::domain_named_locked(tx, name.as_str()).await?;
+                let domain = bucket.ok_or(Error::UnknownDomain)?.domain.id;
+                if buckets::bucket_filled(tx, domain).await? {
+                    return Err(Error::DomainNotEmpty);
+                }
+                buckets::uploads_ended(tx, domain, now).await?;
+                domains::domain_removed(tx, domain).await
+            })
+        });
+        removed.await?;
+        self.refresh_domain(name.as_str()).await?;
+        self.wake(JobName::Delete);
+        Ok(())
     }
 
     /// Finds a class of a domain by id: `default` always exists.
     ///
     /// # Errors
-    /// [`Error::UnknownClass`], [`Error::Database`].
-    pub async fn class(&self, domain: DomainId, id: crate::model::ClassId) -> Result<Class, Error> {
-        let _ = (domain, id);
-        todo!()
+    /// [`Error::UnknownDomain`], [`Error::UnknownClass`], [`Error::Database`].
+    pub async fn class(&self, domain: DomainId, id: ClassId) -> Result<Class, Error> {
+        let view = self.view();
+        let known = view.domain(domain).ok_or(Error::UnknownDomain)?;
+        if let Some(class) = known.classes.get(&id)
+            && self.believes(known)
+        {
+            return Ok(class.clone());
+        }
+        let found = self.refresh_domain(known.bucket.domain.name.as_str()).await?;
+        let found = found.filter(|found| found.bucket.domain.id == domain);
+        let found = found.ok_or(Error::UnknownDomain)?;
+        found.classes.get(&id).cloned().ok_or(Error::UnknownClass)
     }
 
     /// Finds a class of a domain by name (case ignored), making it from the server's template of that name if there is one:
     /// the storage classes of S3 exist when they are first used (s3.md, "Storage classes and `MogileFS` classes").
     ///
     /// # Errors
-    /// [`Error::UnknownClass`], [`Error::Exhausted`], [`Error::Database`].
+    /// [`Error::UnknownDomain`], [`Error::UnknownClass`], [`Error::Exhausted`], [`Error::Database`].
     pub async fn class_named(&self, domain: DomainId, name: &ClassName) -> Result<Class, Error> {
-        let _ = (domain, name);
-        todo!()
+        let wanted = match template(name.as_str()) {
+            Template::Default => ClassName::default_class(),
+            Template::Offline => return Err(Error::UnknownClass),
+            Template::Copies(_) | Template::None => name.clone(),
+        };
+        let view = self.view();
+        let known = view.domain(domain).ok_or(Error::UnknownDomain)?;
+        if let Some(class) = known.class_named(wanted.as_str())
+            && self.believes(known)
+        {
+            return Ok(class.clone());
+        }
+        let bucket = known.bucket.domain.name.clone();
+        let found = self.refresh_domain(bucket.as_str()).await?;
+        let found = found.filter(|found| found.bucket.domain.id == domain);
+        let found = found.ok_or(Error::UnknownDomain)?;
+        match (found.class_named(wanted.as_str()), template(wanted.as_str())) {
+            (Some(class), _) => Ok(class.clone()),
+            (None, Template::Copies(copies)) => {
+                let default = found.classes.get(&ClassId::DEFAULT).ok_or(Error::UnknownClass)?;
+                let made = from_template(default, &wanted, copies)?;
+                self.add_class(&bucket, made).await
+            }
+            (None, Template::Default | Template::Offline | Template::None) => Err(Error::UnknownClass),
+        }
     }
+
+    /// Adds a class to a domain; if one of the name is there by now, it is that one.
+    async fn add_class(&self, bucket: &DomainName, class: Class) -> Result<Class, Error> {
+        let (name, made) = (bucket.clone(), class.clone());
+        self.db()
+            .write(move |tx| {
+                let (name, mut class) = (name.clone(), made.clone());
+                Box::pin(async move {
+                    let found = domains::domain_named_locked(tx, name.as_str()).await?;
+                    let found = found.filter(|found| found.domain.id == class.domain);
+                    found.ok_or(Error::UnknownDomain)?;
+                    let there = classes::classes_of(tx, class.domain).await?;
+                    if there.iter().any(|other| other.name == class.name) {
+                        return Ok(());
+                    }
+                    class.id = free_number(&there)?;
+                    classes::class_added(tx, &class).await
+                })
+            })
+            .await?;
+        let domain = self
+            .refresh_domain(bucket.as_str())
+            .await?
+            .ok_or(Error::UnknownDomain)?;
+        let added = domain.class_named(class.name.as_str());
+        added.cloned().ok_or(Error::UnknownClass)
+    }
+}
+
+/// What the server makes of the name of a storage class.
+enum Template {
+    /// The class `default` under another name.
+    Default,
+    /// A class with copies of its own.
+    Copies(TemplateCopies),
+    /// Clients take objects of such a class for being offline: nothing that can be read may have it (s3.md §23).
+    Offline,
+    /// A name of the user's.
+    None,
+}
+
+/// How many copies a class of a template has.
+#[derive(Clone, Copy)]
+enum TemplateCopies {
+    One,
+    AsDefault,
+}
+
+fn template(name: &str) -> Template {
+    match name.to_ascii_lowercase().as_str() {
+        "standard" | "default" | "intelligent_tiering" => Template::Default,
+        "reduced_redundancy" => Template::Copies(TemplateCopies::One),
+        "standard_ia" | "onezone_ia" | "glacier_ir" => Template::Copies(TemplateCopies::AsDefault),
+        "glacier" | "deep_archive" => Template::Offline,
+        _ => Template::None,
+    }
+}
+
+/// The class of a template; its number is given when it is added.
+fn from_template(default: &Class, name: &ClassName, copies: TemplateCopies) -> Result<Class, Error> {
+    let name = name.as_str().to_ascii_lowercase();
+    Ok(Class {
+        name: ClassName::parse(&name).ok_or(Error::UnknownClass)?,
+        mindevcount: match copies {
+            TemplateCopies::One => 1,
+            TemplateCopies::AsDefault => default.mindevcount,
+        },
+        ..default.clone()
+    })
+}
+
+/// The number after the largest; when that is taken up, the smallest that is free.
+fn free_number(there: &[Class]) -> Result<ClassId, Error> {
+    let taken = |number: &u8| there.iter().any(|class| class.id.0 == *number);
+    let largest = there.iter().map(|class| class.id.0).max().unwrap_or(0);
+    let next = largest.checked_add(1);
+    next.or_else(|| (1..=u8::MAX).find(|number| !taken(number)))
+        .map(ClassId)
+        .ok_or(Error::Exhausted("class"))
 }

@@ -8,5 +8,6 @@ pub mod devices;
 pub mod files;
 pub mod health;
 pub mod objects;
+mod repair;
 pub mod uploads;
 pub mod users;

@@ -19,7 +19,7 @@ use mogul_storage::{
     upload::{Target, Upload, UploadError, upload},
 };
 
-use super::{Job, Next};
+use super::{Job, JobName, Next};
 use crate::{
     Error, Tracker,
     meta::{
@@ -42,6 +42,7 @@ const BACKOFF_MIN: Duration = Duration::from_secs(10);
 const BACKOFF_MAX: Duration = Duration::from_secs(3_600);
 
 /// The job: see the module.
+#[derive(Clone)]
 pub struct Join {
     tracker: Tracker,
 }
@@ -75,7 +76,7 @@ impl Join {
 }
 
 impl Job for Join {
-    const NAME: &'static str = "join";
+    const NAME: JobName = JobName::Join;
 
     async fn step(&mut self) -> Result<Next, Error> {
         let now = self.tracker.now();
@@ -270,15 +271,15 @@ impl Join {
                 files::release_parts(tx, &parts, now).await?;
                 files::devcount_updated(tx, fid).await?;
                 if devices.len() < wanted {
-                    queues::replicate(tx, &[fid]).await?;
+                    queues::replicate_suspect(tx, &[fid]).await?;
                 }
                 segments::join_done(tx, fid).await
             })
         });
         write.await?;
-        self.tracker.wake_deletion();
+        self.tracker.wake(JobName::Delete);
         if copies < wanted {
-            self.tracker.wake_replication();
+            self.tracker.wake(JobName::Replicate);
         }
         Ok(())
     }
@@ -296,7 +297,7 @@ impl Join {
             })
         });
         write.await?;
-        self.tracker.wake_deletion();
+        self.tracker.wake(JobName::Delete);
         Ok(())
     }
 

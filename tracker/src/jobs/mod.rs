@@ -1,13 +1,36 @@
-//! What runs without a client: bounded steps that find their work in the database.
+//! What runs without a client: bounded, repeatable steps ([`Job`]), and the one loop that drives them ([`Driver`]).
+//!
+//! A step finds its work in the database. A wake carries nothing: start-up, a second tracker and a lost wake are the
+//! same case. Steps wait for the clock, nodes and the database alone, so that the simulation can run them.
+//!
+//! | job | one step |
+//! | --- | --- |
+//! | [`monitor`] | looks at the devices, publishes what it saw |
+//! | [`replicate`] | claims files, asks their policies, makes or drops copies |
+//! | [`delete`] | claims fids, deletes their copies |
+//! | [`sweep`] | ends fids that nobody ended: after a crash, a hang-up, a failed transaction |
+//! | [`expire`] | moves old reservations, finished uploads and the old queues out of the way |
 
+pub mod delete;
+mod driver;
+pub mod expire;
 pub mod join;
+pub mod monitor;
+pub mod replicate;
+pub mod sweep;
+
+pub use driver::{Driver, JobStatus};
+
+use std::{future::Future, sync::Arc};
+
+use tokio::sync::Notify;
 
 use crate::Error;
 
 /// Background work in small, repeatable steps.
 pub trait Job: Send + 'static {
-    /// Its name, in logs and status.
-    const NAME: &'static str;
+    /// Which job it is.
+    const NAME: JobName;
 
     /// Reads the state, does one bounded unit of work, says whether more is waiting. Idempotent; may be dropped at any
     /// await.
@@ -17,8 +40,78 @@ pub trait Job: Send + 'static {
 /// What a step found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// There may be more to do.
+    /// There may be more work at once.
     Again,
-    /// There is nothing to do now.
+    /// Nothing is due.
     Idle,
+}
+
+/// The jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum JobName {
+    /// [`monitor`].
+    Monitor,
+    /// [`replicate`].
+    Replicate,
+    /// [`delete`].
+    Delete,
+    /// Joins the segments of multipart objects.
+    Join,
+    /// [`sweep`].
+    Sweep,
+    /// [`expire`].
+    Expire,
+}
+
+impl JobName {
+    /// All jobs.
+    pub const ALL: [JobName; 6] = [
+        JobName::Monitor,
+        JobName::Replicate,
+        JobName::Delete,
+        JobName::Join,
+        JobName::Sweep,
+        JobName::Expire,
+    ];
+
+    /// The name for logs and operators.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            JobName::Monitor => "monitor",
+            JobName::Replicate => "replicate",
+            JobName::Delete => "delete",
+            JobName::Join => "join",
+            JobName::Sweep => "sweep",
+            JobName::Expire => "expire",
+        }
+    }
+}
+
+/// One bell for each job.
+#[derive(Debug, Clone, Default)]
+pub struct Wakes(Arc<[Notify; JobName::ALL.len()]>);
+
+impl Wakes {
+    /// Wakes one worker of a job; if all are busy, the next to be idle looks again at once.
+    pub fn wake(&self, job: JobName) {
+        self.bell(job).notify_one();
+    }
+
+    /// Resolves after the next wake, or at once if one was missed.
+    pub async fn woken(&self, job: JobName) {
+        self.bell(job).notified().await;
+    }
+
+    fn bell(&self, job: JobName) -> &Notify {
+        let [monitor, replicate, delete, join, sweep, expire] = &*self.0;
+        match job {
+            JobName::Monitor => monitor,
+            JobName::Replicate => replicate,
+            JobName::Delete => delete,
+            JobName::Join => join,
+            JobName::Sweep => sweep,
+            JobName::Expire => expire,
+        }
+    }
 }

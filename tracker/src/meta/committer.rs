@@ -259,7 +259,7 @@ async fn objects_written(tx: &mut Tx, group: &[NewObject]) -> Result<Vec<Result<
         .iter()
         .filter(|(object, _)| object.replication == Replication::Queued);
     let incomplete: Vec<Fid> = incomplete.map(|(object, _)| object.row.fid).collect();
-    queues::replicate(tx, &incomplete).await?;
+    queues::replicate_suspect(tx, &incomplete).await?;
     Ok(decided.outcomes)
 }
 

@@ -3,9 +3,18 @@
 //! A row is claimed by pushing its `nexttry` ahead (`CLAIM`): of several trackers one gets it, and what a dead one held
 //! comes back. Times are unix seconds, as MogileFS keeps them, of this process's clock.
 //!
-//! `file_to_replicate.flags`, which the original does not use, is 1 from the claim on until the work is recorded. A row
-//! that is found so when it is claimed was left by a process that died, or told of a bad copy: there may be a file on
-//! a device that is not on record, and whoever claims the row looks for it.
+//! `file_to_replicate.flags`, which the original does not use, says what a row is in the middle of:
+//!
+//! | flags | meaning |
+//! | --- | --- |
+//! | 0 | waits |
+//! | 1 | claimed |
+//! | 2 | claimed, and queued anew meanwhile: it becomes 0 when the work ends |
+//! | 3 | waits; a device may hold a file of the fid that is not on record (*suspect*) |
+//! | 4 | claimed, and queued anew as suspect meanwhile: it becomes 3 |
+//!
+//! So a file is worked on by one worker at a time, and nothing that happens meanwhile is forgotten. A row that is not 0
+//! when it is claimed is suspect: either somebody said so, or a process that died was making a copy.
 
 use std::time::Duration;
 
@@ -21,9 +30,6 @@ use crate::{Error, model::Timestamp};
 
 /// How far a claim pushes a row ahead: as long as the original's.
 const CLAIM: Duration = Duration::from_secs(1000);
-
-/// Largest `failcount`: MySQL's TINYINT UNSIGNED refuses more.
-pub(crate) const FAILCOUNT_MAX: u8 = 255;
 
 /// A row that this process has to work on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,32 +53,35 @@ pub(crate) enum Leftover {
     Possible,
 }
 
-const REPLICATE: Sql = sql("insert into file_to_replicate (fid, nexttry, failcount, flags) values (…) \
-     on conflict (fid) do update set nexttry = excluded.nexttry, failcount = 0, \
-     flags = case when excluded.flags > file_to_replicate.flags then excluded.flags else file_to_replicate.flags end")
+const REPLICATE: Sql = sql("insert into file_to_replicate as q (fid, nexttry, failcount, flags) values (…) \
+     on conflict (fid) do update set \
+     nexttry = case when q.flags in (1, 2, 4) then q.nexttry else excluded.nexttry end, \
+     failcount = case when q.flags in (1, 2, 4) then q.failcount else 0 end, \
+     flags = case when q.flags in (1, 2, 4) then case when excluded.flags = 3 or q.flags = 4 then 4 else 2 end \
+     when q.flags = 3 then 3 else excluded.flags end")
+// MySQL assigns from left to right: the flags come last.
 .mysql(
     "insert into file_to_replicate (fid, nexttry, failcount, flags) values (…) \
-     on duplicate key update nexttry = values(nexttry), failcount = 0, flags = greatest(flags, values(flags))",
+     on duplicate key update \
+     nexttry = case when flags in (1, 2, 4) then nexttry else values(nexttry) end, \
+     failcount = case when flags in (1, 2, 4) then failcount else 0 end, \
+     flags = case when flags in (1, 2, 4) then case when values(flags) = 3 or flags = 4 then 4 else 2 end \
+     when flags = 3 then 3 else values(flags) end",
 );
 
-/// Queues files whose copies are not as their class wants them, to be looked at as soon as possible.
-///
-/// A row that is there is made due again, unlike the original's, which a worker that has read the old state might just
-/// be about to delete.
+/// Queues files whose copies are not as their class wants them, to be looked at as soon as possible. One that is being
+/// worked on is looked at again afterwards.
 pub(crate) async fn replicate(tx: &mut Tx, fids: &[Fid]) -> Result<(), Error> {
     replicate_with(tx, fids, Leftover::None).await
 }
 
-/// Queues a file of which a device may hold a copy that is not on record.
-pub(crate) async fn replicate_suspect(tx: &mut Tx, fid: Fid) -> Result<(), Error> {
-    replicate_with(tx, &[fid], Leftover::Possible).await
+/// Queues files of which a device may hold a copy that is not on record: because writing it failed, or it is bad.
+pub(crate) async fn replicate_suspect(tx: &mut Tx, fids: &[Fid]) -> Result<(), Error> {
+    replicate_with(tx, fids, Leftover::Possible).await
 }
 
 async fn replicate_with(tx: &mut Tx, fids: &[Fid], leftover: Leftover) -> Result<(), Error> {
-    let flags: i64 = match leftover {
-        Leftover::None => 0,
-        Leftover::Possible => 1,
-    };
+    let flags = waiting(leftover);
     for fids in fids.chunks(LIST_MAX) {
         let rows = fids
             .iter()
@@ -80,6 +89,14 @@ async fn replicate_with(tx: &mut Tx, fids: &[Fid], leftover: Leftover) -> Result
         tx.run_list(&REPLICATE, fids.len(), rows.collect()).await?;
     }
     Ok(())
+}
+
+/// The flags of a row that waits.
+fn waiting(leftover: Leftover) -> i64 {
+    match leftover {
+        Leftover::None => 0,
+        Leftover::Possible => 3,
+    }
 }
 
 const DUE_REPLICATE: Sql = sql(
@@ -136,38 +153,55 @@ async fn claim(
     Ok(claims)
 }
 
-const REPLICATE_DONE: Sql = sql("delete from file_to_replicate where fid = ? and nexttry = ?");
+const EXTEND: Sql = sql("update file_to_replicate set nexttry = ? where fid = ? and nexttry = ?");
 
-/// Ends the work on a file, unless it has been queued anew since it was claimed.
-pub(crate) async fn replicate_done(tx: &mut Tx, claim: &Claim) -> Result<(), Error> {
-    tx.run(&REPLICATE_DONE, vec![claim.fid.into(), claim.until.into()])
+/// Keeps a claim for longer than usual: the file is large.
+pub(crate) async fn replicate_extended(tx: &mut Tx, claim: &Claim, until: i64) -> Result<Claim, Error> {
+    tx.run(&EXTEND, vec![until.into(), claim.fid.into(), claim.until.into()])
         .await?;
+    Ok(Claim { until, ..*claim })
+}
+
+const DONE: Sql = sql("delete from file_to_replicate where fid = ? and nexttry = ? and flags = 1");
+const LATER: Sql = sql(
+    "update file_to_replicate set nexttry = ?, failcount = ?, flags = ? \
+     where fid = ? and nexttry = ? and flags = 1",
+);
+const AGAIN: Sql = sql(
+    "update file_to_replicate set nexttry = 0, flags = case when flags = 4 then 3 else 0 end \
+     where fid = ? and nexttry = ? and flags in (2, 4)",
+);
+
+/// Ends the work on a file; if it was queued anew since it was claimed, it waits again.
+pub(crate) async fn replicate_done(tx: &mut Tx, claim: &Claim) -> Result<(), Error> {
+    let args = || vec![claim.fid.into(), claim.until.into()];
+    if tx.run(&DONE, args()).await? == 0 {
+        tx.run(&AGAIN, args()).await?;
+    }
     Ok(())
 }
 
-const REPLICATE_LATER: Sql = sql(
-    "update file_to_replicate set nexttry = ?, failcount = ?, flags = 0 \
-     where fid = ? and nexttry = ?",
-);
-
-/// Puts a file off, unless it has been queued anew since it was claimed.
+/// Puts a file off; if it was queued anew since it was claimed, it waits no longer than that.
 pub(crate) async fn replicate_later(
     tx: &mut Tx,
     claim: &Claim,
-    nexttry: Timestamp,
+    nexttry: i64,
     failcount: u8,
 ) -> Result<(), Error> {
     let args = vec![
-        nexttry.secs().into(),
+        nexttry.into(),
         failcount.into(),
+        waiting(claim.leftover).into(),
         claim.fid.into(),
         claim.until.into(),
     ];
-    tx.run(&REPLICATE_LATER, args).await?;
+    if tx.run(&LATER, args).await? == 0 {
+        tx.run(&AGAIN, vec![claim.fid.into(), claim.until.into()]).await?;
+    }
     Ok(())
 }
 
-const UNCLAIM: Sql = sql("update file_to_replicate set nexttry = 0 where flags = 1");
+const UNCLAIM: Sql = sql("update file_to_replicate set nexttry = 0, flags = 3 where flags in (1, 2, 4)");
 
 /// Makes due what was claimed: at the start of the only process on a database, whoever claimed it is dead.
 pub(crate) async fn unclaim_replicate(tx: &mut Tx) -> Result<(), Error> {

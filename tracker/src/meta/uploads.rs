@@ -163,6 +163,24 @@ pub(crate) async fn upload_aborted(tx: &mut Tx, id: &UploadId, now: Timestamp) -
     Ok(())
 }
 
+const FORGETTABLE: Sql = sql("select upload_id from mogul_upload where completed_at < ? \
+     order by completed_at limit ?");
+const FORGET: Sql = sql("delete from mogul_upload where upload_id in (…)");
+
+/// Forgets at most `limit` uploads that were completed before `before`. Answers how many there were.
+pub(crate) async fn uploads_forgotten(tx: &mut Tx, before: Timestamp, limit: usize) -> Result<usize, Error> {
+    let rows = tx
+        .rows(&FORGETTABLE, vec![before.millis().into(), limit.into()])
+        .await?;
+    let ids = rows
+        .iter()
+        .map(|row| Ok(row.text(0)?.into()))
+        .collect::<Result<Vec<_>, Error>>()?;
+    let count = ids.len();
+    tx.run_list(&FORGET, count, ids).await?;
+    Ok(count)
+}
+
 const PAGE: Sql = sql(
     "select upload_id, dmid, dkey, classid, owner, initiated_at, attributes, tags, checksum_type, \
      checksum_kind, devids, result from mogul_upload where dmid = ? and state = 0 and dkey >= ? and dkey < ? \

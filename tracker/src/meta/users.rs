@@ -26,6 +26,15 @@ pub(crate) async fn user_by_id(tx: &mut Tx, id: &UserId) -> Result<Option<User>,
     rows.first().map(|row| user_of(row, 0)).transpose()
 }
 
+const NAMED: Sql =
+    sql("select user_id, name, display_name, email, created_at from mogul_user where name = ?");
+
+/// The user of a name.
+pub(crate) async fn user_named(tx: &mut Tx, name: &str) -> Result<Option<User>, Error> {
+    let rows = tx.rows(&NAMED, vec![name.into()]).await?;
+    rows.first().map(|row| user_of(row, 0)).transpose()
+}
+
 const BY_NAME: Sql = sql(
     "select user_id, name, display_name, email, created_at from mogul_user \
      where name = ? for update",

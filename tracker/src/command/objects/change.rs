@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{DeleteObject, Deletion, UpdateObject, Written};
 use crate::{
     Error, Tracker,
+    jobs::JobName,
     meta::{
         Tx,
         encoding::{attributes_text, tags_text},
@@ -31,7 +32,7 @@ impl Tracker {
         });
         let written = written.await?;
         if reclassed {
-            self.wake_replication();
+            self.wake(JobName::Replicate);
         }
         Ok(written)
     }
@@ -57,7 +58,7 @@ impl Tracker {
             .iter()
             .any(|outcome| matches!(outcome, Ok(Deletion::Deleted)))
         {
-            self.wake_deletion();
+            self.wake(JobName::Delete);
         }
         Ok(outcomes)
     }

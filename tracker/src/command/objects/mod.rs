@@ -155,10 +155,4 @@ impl Tracker {
         let mut tx = self.db().reader().await?;
         listing::page(&mut tx, domain, &request).await
     }
-
-    /// Tells that a copy could not be read as it is on record, so that it is repaired.
-    pub async fn report_bad_copy(&self, bad: mogul_storage::download::BadCopy) {
-        let _ = bad;
-        todo!()
-    }
 }

@@ -5,9 +5,10 @@ use mogul_storage::HashType;
 use super::{PutVersion, Written};
 use crate::{
     Error, Tracker,
-    command::files::Stored,
+    command::files::{Opened, Stored},
+    jobs::JobName,
     meta::{
-        committer::{NewObject, Replication},
+        committer::{Committed, NewObject, Replaced, Replication},
         encoding::{attributes_text, hash_number, tags_text},
         objects::ObjectRow,
     },
@@ -46,14 +47,41 @@ impl Tracker {
         };
         let copies = request.stored.devices.len();
         let etag = ETag(hex::encode(request.stored.md5));
+        let settle = self.settle(&request.opened, accepted.replication);
         let object = self.new_object(request, &etag, accepted.replication);
-        let committed = self.committer().write(object, |_| {}).await?;
+        let committed = self.committer().write(object, settle).await?;
         Ok(Written {
             etag,
             modified: committed.modified,
             copies,
             degraded: accepted.degraded,
         })
+    }
+
+    /// What follows when the fate of a fid is in the database. It owns the fid's lease: if the outcome is not known, the
+    /// sweep job finds out.
+    fn settle(
+        &self,
+        opened: &Opened,
+        replication: Replication,
+    ) -> impl FnOnce(&Result<Committed, Error>) + Send + use<> {
+        let (wakes, opened) = (self.wakes().clone(), opened.clone());
+        move |outcome| match outcome {
+            Ok(committed) => {
+                opened.finish();
+                if committed.replaced == Replaced::Some {
+                    wakes.wake(JobName::Delete);
+                }
+                if replication == Replication::Queued {
+                    wakes.wake(JobName::Replicate);
+                }
+            }
+            Err(Error::PreconditionFailed(_) | Error::UnknownKey | Error::UnknownDomain) => {
+                opened.finish();
+                wakes.wake(JobName::Delete);
+            }
+            Err(error) => tracing::warn!(fid = opened.fid.get(), %error, "fate of a file is unknown"),
+        }
     }
 
     /// The rows of a request.

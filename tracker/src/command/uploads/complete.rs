@@ -12,6 +12,7 @@ use super::{
 use crate::{
     Error, Tracker,
     command::objects::Written,
+    jobs::JobName,
     meta::{
         Tx, domains,
         encoding::{attributes_text, checksum_of, hash_number, kind_number, tags_text},
@@ -56,7 +57,8 @@ impl Tracker {
     /// Dropping the future after the first poll may leave the upload open, or completed: asking again tells.
     pub async fn complete_upload(&self, request: CompleteUpload) -> Result<Completed, Error> {
         let now = self.now();
-        let fid = self.reserve_fid().await?;
+        let lease = self.reserve_fid().await?;
+        let fid = lease.fid();
         let request = Arc::new(request);
         let write = self.db().write(move |tx| {
             let request = Arc::clone(&request);
@@ -64,11 +66,11 @@ impl Tracker {
         });
         let finding = write.await;
         // Nothing was ever written under the fid, so nothing is left of it if it was not needed.
-        self.finish(fid);
+        lease.end();
         match finding? {
             Finding::Made(completed) => {
-                self.wake_join();
-                self.wake_deletion();
+                self.wake(JobName::Join);
+                self.wake(JobName::Delete);
                 Ok(completed)
             }
             Finding::Repeated(completed) => Ok(completed),

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     Error, Tracker,
+    jobs::JobName,
     meta::{
         domains,
         uploads::{self, StoredUpload, UploadState},
@@ -195,7 +196,7 @@ impl Tracker {
             })
         });
         write.await?;
-        self.wake_deletion();
+        self.wake(JobName::Delete);
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use crate::{
         files::{Opened, Stored},
         objects::put::accepted,
     },
+    jobs::JobName,
     meta::{
         Tx,
         committer::Replication,
@@ -46,7 +47,7 @@ impl Tracker {
             }
         };
         let now = self.now();
-        let fid = request.opened.fid;
+        let (fid, opened) = (request.opened.fid, request.opened.clone());
         let stored = Arc::new(StoredPart {
             fid,
             crc64: request.stored.crc64,
@@ -68,12 +69,12 @@ impl Tracker {
             })
         });
         let fate = write.await?;
-        self.finish(fid);
-        self.wake_deletion();
+        opened.finish();
+        self.wake(JobName::Delete);
         match fate {
             Fate::Recorded => {
                 if accepted.replication == Replication::Queued {
-                    self.wake_replication();
+                    self.wake(JobName::Replicate);
                 }
                 Ok(part)
             }
@@ -111,7 +112,7 @@ async fn recorded(
     file_added(tx, &request.opened, written).await?;
     uploads::part_put(tx, &request.upload, stored).await?;
     if replication == Replication::Queued {
-        queues::replicate(tx, &[stored.fid]).await?;
+        queues::replicate_suspect(tx, &[stored.fid]).await?;
     }
     Ok(Fate::Recorded)
 }

@@ -1,0 +1,327 @@
+//! The loop around every job: it owns all waiting.
+
+use std::{
+    collections::BTreeMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::{FutureExt, future};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{Job, JobName, Next, Wakes};
+use crate::{Error, clock::Clock, model::Timestamp};
+
+/// The wait after the first failed step; it doubles with each that follows.
+const BACK_OFF_MIN: Duration = Duration::from_secs(1);
+/// The longest wait after failed steps.
+const BACK_OFF_MAX: Duration = Duration::from_secs(60);
+
+/// How a job is doing, all its workers together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobStatus {
+    /// Steps that ended well.
+    pub steps: u64,
+    /// Steps that failed.
+    pub failures: u64,
+    /// When the last step ended.
+    pub last_step: Option<Timestamp>,
+    /// Why the last one that failed did.
+    pub last_failure: Option<String>,
+}
+
+/// Runs jobs: again on [`Next::Again`]; after a wake or a period on [`Next::Idle`]; after a growing wait when a step
+/// failed. Stops between steps.
+pub struct Driver {
+    clock: Arc<dyn Clock>,
+    wakes: Wakes,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    status: Arc<Mutex<BTreeMap<JobName, JobStatus>>>,
+}
+
+impl Driver {
+    /// A driver without jobs, woken by `wakes`.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>, wakes: Wakes) -> Driver {
+        Driver {
+            clock,
+            wakes,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            status: Arc::default(),
+        }
+    }
+
+    /// Starts `workers` copies of a job that look for work at least once a `period`.
+    pub fn spawn<J: Job + Clone>(&self, job: &J, workers: usize, period: Duration) {
+        for _ in 0..workers {
+            let worker = Worker {
+                job: job.clone(),
+                period,
+                clock: Arc::clone(&self.clock),
+                wakes: self.wakes.clone(),
+                status: Arc::clone(&self.status),
+            };
+            self.tasks.spawn(worker.run(self.stop.clone()));
+        }
+    }
+
+    /// How each job that has run is doing.
+    #[must_use]
+    pub fn status(&self) -> BTreeMap<JobName, JobStatus> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets no new step begin, and waits until those that run have ended, at most `patience`.
+    pub async fn stop(&self, patience: Duration) {
+        self.stop.cancel();
+        self.tasks.close();
+        let ended = std::pin::pin!(self.tasks.wait());
+        future::select(ended, self.clock.sleep(patience)).await;
+    }
+}
+
+/// One copy of a job.
+struct Worker<J> {
+    job: J,
+    period: Duration,
+    clock: Arc<dyn Clock>,
+    wakes: Wakes,
+    status: Arc<Mutex<BTreeMap<JobName, JobStatus>>>,
+}
+
+impl<J: Job> Worker<J> {
+    async fn run(mut self, stop: CancellationToken) {
+        let mut failed_in_a_row = 0;
+        while !stop.is_cancelled() {
+            let outcome = self.step().await;
+            self.record(&outcome);
+            match outcome {
+                Ok(Next::Again) => {
+                    failed_in_a_row = 0;
+                    // More than one step of work: more than one worker.
+                    self.wakes.wake(J::NAME);
+                }
+                Ok(Next::Idle) => {
+                    failed_in_a_row = 0;
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = self.wakes.woken(J::NAME) => {}
+                        () = self.clock.sleep(self.period) => {}
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(job = J::NAME.as_str(), error = %chain(&error), "a step failed");
+                    let wait = BACK_OFF_MIN
+                        .saturating_mul(1 << failed_in_a_row)
+                        .min(BACK_OFF_MAX);
+                    failed_in_a_row = (failed_in_a_row + 1).min(BACK_OFF_DOUBLINGS_MAX);
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = self.clock.sleep(wait) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// One step. A panic ends the step, not the process.
+    async fn step(&mut self) -> Result<Next, Error> {
+        let step = AssertUnwindSafe(self.job.step()).catch_unwind();
+        step.await.unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(Error::Internal(format!(
+                "a step panicked: {}",
+                text.unwrap_or("?")
+            )))
+        })
+    }
+
+    fn record(&self, outcome: &Result<Next, Error>) {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let status = status.entry(J::NAME).or_default();
+        status.last_step = Some(self.clock.now());
+        match outcome {
+            Ok(_) => status.steps += 1,
+            Err(error) => {
+                status.failures += 1;
+                status.last_failure = Some(chain(error));
+            }
+        }
+    }
+}
+
+/// Doublings after which [`BACK_OFF_MAX`] is reached for sure.
+const BACK_OFF_DOUBLINGS_MAX: u32 = 8;
+
+/// An error with its causes.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::BoxFuture;
+    use tokio::sync::watch;
+
+    use super::*;
+
+    /// Time that passes when the test says so.
+    #[derive(Clone)]
+    struct HandClock(watch::Sender<i64>);
+
+    impl HandClock {
+        fn new() -> HandClock {
+            HandClock(watch::Sender::new(0))
+        }
+
+        fn advance(&self, by: Duration) {
+            let millis = i64::try_from(by.as_millis()).unwrap();
+            self.0.send_modify(|now| *now += millis);
+        }
+    }
+
+    impl Clock for HandClock {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(*self.0.borrow())
+        }
+
+        fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+            let (until, mut time) = (self.now().after(duration).millis(), self.0.subscribe());
+            Box::pin(async move {
+                let _ = time.wait_for(|now| *now >= until).await;
+            })
+        }
+    }
+
+    /// Does what it is told, and counts.
+    #[derive(Clone)]
+    struct Told {
+        begun: watch::Sender<u64>,
+        answer: fn(u64) -> Result<Next, Error>,
+    }
+
+    impl Job for Told {
+        const NAME: JobName = JobName::Delete;
+
+        async fn step(&mut self) -> Result<Next, Error> {
+            self.begun.send_modify(|count| *count += 1);
+            let count = *self.begun.borrow();
+            (self.answer)(count)
+        }
+    }
+
+    struct Case {
+        driver: Driver,
+        clock: HandClock,
+        wakes: Wakes,
+        begun: watch::Receiver<u64>,
+    }
+
+    fn case(answer: fn(u64) -> Result<Next, Error>) -> Case {
+        let (clock, wakes) = (HandClock::new(), Wakes::default());
+        let driver = Driver::new(Arc::new(clock.clone()), wakes.clone());
+        let begun = watch::Sender::new(0);
+        let receiver = begun.subscribe();
+        driver.spawn(&Told { begun, answer }, 1, Duration::from_secs(100));
+        Case {
+            driver,
+            clock,
+            wakes,
+            begun: receiver,
+        }
+    }
+
+    impl Case {
+        async fn steps(&mut self, count: u64) {
+            self.begun.wait_for(|begun| *begun >= count).await.unwrap();
+        }
+
+        async fn no_step_beyond(&self, count: u64) {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(*self.begun.borrow(), count);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_job_runs_again_while_there_is_work_then_waits_for_its_period() {
+        let mut case = case(|count| Ok(if count < 3 { Next::Again } else { Next::Idle }));
+
+        // The wake for a second worker is taken by the only one: one step more.
+        case.steps(4).await;
+        case.no_step_beyond(4).await;
+        case.clock.advance(Duration::from_secs(100));
+        case.steps(5).await;
+    }
+
+    #[tokio::test]
+    async fn a_wake_ends_the_wait_and_is_not_lost_while_a_step_runs() {
+        let mut case = case(|_| Ok(Next::Idle));
+        case.steps(1).await;
+
+        case.wakes.wake(JobName::Delete);
+        case.steps(2).await;
+
+        case.no_step_beyond(2).await;
+    }
+
+    #[tokio::test]
+    async fn a_failed_step_is_tried_again_after_a_wait_that_no_wake_cuts_short() {
+        let mut case = case(|count| match count {
+            1 | 2 => Err(Error::Busy),
+            _ => Ok(Next::Idle),
+        });
+        case.steps(1).await;
+
+        case.wakes.wake(JobName::Delete);
+        case.no_step_beyond(1).await;
+        case.clock.advance(BACK_OFF_MIN);
+        case.steps(2).await;
+        case.no_step_beyond(2).await;
+        case.clock.advance(BACK_OFF_MIN);
+        case.no_step_beyond(2).await;
+        case.clock.advance(BACK_OFF_MIN);
+        case.steps(3).await;
+
+        assert_eq!(case.driver.status()[&JobName::Delete].failures, 2);
+    }
+
+    #[tokio::test]
+    async fn a_step_that_panics_counts_as_failed() {
+        let mut case = case(|count| if count == 1 { panic!("oh") } else { Ok(Next::Idle) });
+        case.steps(1).await;
+        while case.driver.status().get(&JobName::Delete).is_none() {
+            tokio::task::yield_now().await;
+        }
+
+        case.clock.advance(BACK_OFF_MIN);
+        case.steps(2).await;
+
+        let status = case.driver.status()[&JobName::Delete].clone();
+        assert!(status.last_failure.unwrap().contains("oh"));
+    }
+
+    #[tokio::test]
+    async fn stopping_ends_the_waits() {
+        let mut case = case(|_| Ok(Next::Idle));
+        case.steps(1).await;
+
+        case.driver.stop(Duration::from_secs(1)).await;
+        case.wakes.wake(JobName::Delete);
+
+        case.no_step_beyond(1).await;
+        assert_eq!(case.clock.now(), Timestamp::default(), "it did not wait in vain");
+    }
+}

@@ -1,0 +1,352 @@
+//! Makes the copies that are missing, drops those that are too many (mogilefs.md §10).
+//!
+//! A step claims a batch of `file_to_replicate` and works on several files at once. For each: what devices may hold
+//! without record is deleted if the row is suspect ([`crate::meta::queues`]); then the class's policy is asked, and one
+//! copy made or dropped, until the policy is content or cannot be served now. Bytes come before rows: a copy is put on
+//! record after its device has synced it, in a transaction that finds the file still there.
+
+mod copy;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream};
+use mogul_storage::{DevFid, DevId, Fid};
+
+use self::copy::Copied;
+use super::{Job, JobName, Next};
+use crate::{
+    Error, Tracker,
+    meta::{
+        files::{self, FileRow},
+        queues::{self, Claim, Leftover},
+        replicas,
+    },
+    model::{Class, ClassId, DeviceStatus},
+    policy::{Advice, PolicySpec, Situation},
+    refresh::policy_of,
+    view::ClusterView,
+};
+
+/// Files of one step.
+const BATCH: usize = 128;
+/// Files under way at a time in one step: enough to keep small files from waiting for each other's syncs.
+const FILES_AT_ONCE: usize = 32;
+/// Copies made or dropped for one file in one step.
+const CHANGES_MAX: usize = 32;
+/// How often the queue is looked at without a wake.
+pub const PERIOD: Duration = Duration::from_secs(1);
+
+/// Seconds of a claim that a file gets on top for its size, at a rate that the slowest network reaches.
+const CLAIM_BYTES_PER_SECOND: u64 = 1 << 20;
+/// Files up to this size in bytes are copied well within an ordinary claim.
+const CLAIM_BYTES: u64 = 256 << 20;
+
+/// Waits in seconds after each failure, then the last for ever, as in the original.
+const BACK_OFF: [u64; 9] = [15, 60, 300, 1_800, 3_600, 7_200, 14_400, 28_800, 86_400];
+/// `nexttry` of a file that nothing can be done for: the end of the original's time.
+const GIVEN_UP: i64 = 2_147_483_647;
+
+/// The job.
+#[derive(Clone)]
+pub struct Replicate(Tracker);
+
+/// A claimed file, as the database has it.
+struct Work {
+    file: FileRow,
+    crc64: Option<[u8; 8]>,
+}
+
+/// How the work on a file ended.
+enum End {
+    /// There is nothing more to do.
+    Done,
+    /// Something is missing: a device, a source, room.
+    Later,
+    /// No copy is on record anywhere.
+    Lost,
+}
+
+impl Replicate {
+    /// The job of a tracker.
+    #[must_use]
+    pub fn new(tracker: &Tracker) -> Replicate {
+        Replicate(tracker.clone())
+    }
+
+    /// Works on one claimed file and writes down how it ended.
+    async fn work(&self, claim: Claim, file: Option<FileRow>, crc64: Option<[u8; 8]>) -> Result<(), Error> {
+        let claim = match &file {
+            Some(file) if file.size > CLAIM_BYTES => self.extended(claim, file.size).await?,
+            Some(_) | None => claim,
+        };
+        let claim = self.without_strays(claim).await?;
+        let end = match file {
+            Some(file) => self.satisfy(&Work { file, crc64 }).await?,
+            // It was deleted.
+            None => End::Done,
+        };
+        self.end(claim, &end).await
+    }
+
+    /// Keeps a large file for as long as its copies may take.
+    async fn extended(&self, claim: Claim, size: u64) -> Result<Claim, Error> {
+        let seconds = i64::try_from(size / CLAIM_BYTES_PER_SECOND).unwrap_or(i64::from(i32::MAX));
+        let until = claim.until.saturating_add(seconds).min(GIVEN_UP - 1);
+        let extend = self
+            .0
+            .db()
+            .write(move |tx| Box::pin(async move { queues::replicate_extended(tx, &claim, until).await }));
+        extend.await
+    }
+
+    /// Deletes what devices hold of a suspect fid without record. Answers the claim, no longer suspect if all devices that
+    /// are not dead have answered.
+    async fn without_strays(&self, claim: Claim) -> Result<Claim, Error> {
+        if claim.leftover == Leftover::None {
+            return Ok(claim);
+        }
+        let on = self.replicas(claim.fid).await?;
+        let view = self.0.view();
+        let living = view
+            .devices()
+            .filter(|view| view.device.status != DeviceStatus::Dead);
+        let mut leftover = Leftover::None;
+        for device in living.filter(|view| !on.contains(&view.device.id)) {
+            let at = DevFid {
+                device: device.device.id,
+                fid: claim.fid,
+            };
+            let node = self.0.nodes().get(at.device).filter(|_| device.deletable());
+            let deleted = match node {
+                Some(node) => node.delete(at).await.is_ok(),
+                None => false,
+            };
+            if !deleted {
+                leftover = Leftover::Possible;
+            }
+        }
+        Ok(Claim { leftover, ..claim })
+    }
+
+    /// Makes and drops copies until the policy is content.
+    async fn satisfy(&self, work: &Work) -> Result<End, Error> {
+        let fid = work.file.fid;
+        let class = self.class_of(&work.file);
+        let policy = policy_of(&class);
+        let mut failed = Vec::new();
+        for _ in 0..CHANGES_MAX {
+            let on = self.replicas(fid).await?;
+            if on.is_empty() {
+                return self.without_copies(fid).await;
+            }
+            let view = self.0.view();
+            match self.advice(&policy, &class, &view, (&on, &failed), work.file.size) {
+                Advice::Happy => return Ok(End::Done),
+                Advice::NoAnswer => return Ok(End::Later),
+                Advice::TooHappy => {
+                    let spare = self.spare(&policy, &class, &view, &on);
+                    match spare {
+                        Some(device) if self.others_hold(work, &on, device).await => {
+                            self.drop_copy(fid, device).await?;
+                        }
+                        Some(_) | None => return Ok(End::Later),
+                    }
+                }
+                Advice::CopyTo { ideal, desperate } => {
+                    let Some(target) = self.pick(&view, &ideal, &desperate) else {
+                        return Ok(End::Later);
+                    };
+                    match self.copy(work, &view, &on, target).await? {
+                        Copied::Recorded => {}
+                        Copied::TargetFailed => failed.push(target),
+                        Copied::NoSource => return Ok(End::Later),
+                        Copied::FileGone => return Ok(End::Done),
+                    }
+                }
+            }
+        }
+        Ok(End::Later)
+    }
+
+    /// Asks the policy.
+    fn advice(
+        &self,
+        policy: &PolicySpec,
+        class: &Class,
+        view: &ClusterView,
+        (on, failed): (&[DevId], &[DevId]),
+        size: u64,
+    ) -> Advice {
+        let room = size.saturating_add(self.0.settings().min_free_bytes);
+        let mut devices = view.policy_devices(room);
+        for device in &mut devices {
+            device.takes_files &= self.0.nodes().get(device.id).is_some();
+        }
+        policy.advise(&Situation {
+            mindevcount: class.mindevcount,
+            on,
+            failed,
+            devices: &devices,
+        })
+    }
+
+    /// Draws a target among the devices that a policy advises.
+    fn pick(&self, view: &ClusterView, ideal: &[DevId], desperate: &[DevId]) -> Option<DevId> {
+        let among = if ideal.is_empty() { desperate } else { ideal };
+        let mut candidates = view.candidates();
+        candidates.retain(|candidate| among.contains(&candidate.id));
+        let order = crate::placement::shuffle(candidates, || self.0.entropy().next_u64());
+        order.first().map(|candidate| candidate.id)
+    }
+
+    /// The class of a file; `default` if it names one that is not there, as in the original.
+    fn class_of(&self, file: &FileRow) -> Class {
+        let view = self.0.view();
+        let domain = view.domain(file.domain);
+        let class = domain.and_then(|domain| {
+            let classes = &domain.classes;
+            classes
+                .get(&file.class)
+                .or_else(|| classes.get(&ClassId::DEFAULT))
+        });
+        class.cloned().unwrap_or_else(|| {
+            crate::refresh::default_class(file.domain, self.0.settings().default_mindevcount)
+        })
+    }
+
+    async fn replicas(&self, fid: Fid) -> Result<Vec<DevId>, Error> {
+        let mut tx = self.0.db().reader().await?;
+        let mut found = replicas::replicas_of(&mut tx, &[fid]).await?;
+        Ok(found.remove(&fid).unwrap_or_default())
+    }
+
+    /// A file without copies lies in the parts it was uploaded in, or is lost.
+    async fn without_copies(&self, fid: Fid) -> Result<End, Error> {
+        let mut tx = self.0.db().reader().await?;
+        if files::file_segmented(&mut tx, fid).await? || !files::file_locked(&mut tx, fid).await? {
+            return Ok(End::Done);
+        }
+        tracing::error!(fid = fid.get(), "no copy of a file is on record");
+        Ok(End::Lost)
+    }
+
+    async fn end(&self, claim: Claim, end: &End) -> Result<(), Error> {
+        let (again, failcount) = match end {
+            End::Done if claim.leftover == Leftover::None => (None, 0),
+            End::Done | End::Later => (
+                Some(self.back_off(claim.failcount)),
+                claim.failcount.saturating_add(1),
+            ),
+            End::Lost => (Some(GIVEN_UP), claim.failcount),
+        };
+        let write = self.0.db().write(move |tx| {
+            Box::pin(async move {
+                match again {
+                    None => queues::replicate_done(tx, &claim).await,
+                    Some(nexttry) => queues::replicate_later(tx, &claim, nexttry, failcount).await,
+                }
+            })
+        });
+        write.await
+    }
+
+    /// When a file that has failed so often before is tried again: 80 to 120 % of the wait, so that files which failed
+    /// together do not come back together.
+    fn back_off(&self, failcount: u8) -> i64 {
+        let last = BACK_OFF[BACK_OFF.len() - 1];
+        let wait = BACK_OFF.get(usize::from(failcount)).copied().unwrap_or(last);
+        let percent = 80 + self.0.entropy().next_u64() % 41;
+        let millis = wait.saturating_mul(percent).saturating_mul(10);
+        self.0.now().after(Duration::from_millis(millis)).secs()
+    }
+}
+
+impl Job for Replicate {
+    const NAME: JobName = JobName::Replicate;
+
+    async fn step(&mut self) -> Result<Next, Error> {
+        let now = self.0.now();
+        let claim = self
+            .0
+            .db()
+            .write(move |tx| Box::pin(async move { queues::claim_replicate(tx, now, BATCH).await }));
+        let claims = claim.await?;
+        if claims.is_empty() {
+            return Ok(Next::Idle);
+        }
+        let full = claims.len() == BATCH;
+        let fids: Vec<Fid> = claims.iter().map(|claim| claim.fid).collect();
+        let mut tx = self.0.db().reader().await?;
+        let found: BTreeMap<Fid, FileRow> = files::files_by_fid(&mut tx, &fids).await?;
+        let digests = files::digests_known(&mut tx, &fids).await?;
+        drop(tx);
+        let works = claims.into_iter().map(|claim| {
+            let (file, crc64) = (found.get(&claim.fid), digests.get(&claim.fid));
+            self.work(claim, file.copied(), crc64.copied())
+        });
+        let mut ends = stream::iter(works).buffer_unordered(FILES_AT_ONCE);
+        let mut outcome = Ok(if full { Next::Again } else { Next::Idle });
+        while let Some(end) = ends.next().await {
+            // The others go on; the claim of this one runs out.
+            if let Err(error) = end {
+                outcome = Err(error);
+            }
+        }
+        outcome
+    }
+}
+
+impl Replicate {
+    /// The copy without which the policy is still content, if there is one that can be dropped: on the fullest device.
+    fn spare(&self, policy: &PolicySpec, class: &Class, view: &ClusterView, on: &[DevId]) -> Option<DevId> {
+        let known: BTreeSet<DevId> = view.devices().map(|device| device.device.id).collect();
+        let content_without = |device: &DevId| {
+            let rest: Vec<DevId> = on.iter().copied().filter(|other| other != device).collect();
+            match self.advice(policy, class, view, (&rest, &[]), 0) {
+                Advice::Happy | Advice::TooHappy => true,
+                Advice::CopyTo { .. } | Advice::NoAnswer => false,
+            }
+        };
+        on.iter()
+            .filter(|device| known.contains(device) && content_without(device))
+            .filter_map(|device| view.device(*device).filter(|view| view.deletable()))
+            .min_by_key(|view| (view.free_bytes, view.device.id))
+            .map(|view| view.device.id)
+    }
+
+    /// Whether all other copies on record are there: none is dropped before that is sure.
+    async fn others_hold(&self, work: &Work, on: &[DevId], device: DevId) -> bool {
+        for other in on.iter().filter(|other| **other != device) {
+            let at = DevFid {
+                device: *other,
+                fid: work.file.fid,
+            };
+            let size = match self.0.nodes().get(*other) {
+                Some(node) => node.size(at).await.ok(),
+                None => None,
+            };
+            if size != Some(work.file.size) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Drops a copy: the file, then its row. A row without a file is mended when somebody reads it; a file without a row
+    /// would stay for ever.
+    async fn drop_copy(&self, fid: Fid, device: DevId) -> Result<(), Error> {
+        let node = self.0.nodes().get(device).ok_or(Error::NoDevices)?;
+        let deleted = node.delete(DevFid { device, fid }).await;
+        deleted.map_err(|source| Error::Device { device, source })?;
+        let forget = self.0.db().write(move |tx| {
+            Box::pin(async move {
+                replicas::forget(tx, fid, device).await?;
+                files::devcount_updated(tx, fid).await
+            })
+        });
+        forget.await
+    }
+}
