@@ -122,7 +122,9 @@ async fn of_object(
             multipart::create_multipart_upload(s3, name, &request.head, &request.identity).await
         }
         ObjectOperation::UploadPart => multipart::upload_part(s3, name, request).await,
-        ObjectOperation::UploadPartCopy => Err(unsupported::not_implemented("UploadPartCopy")),
+        ObjectOperation::UploadPartCopy => {
+            multipart::upload_part_copy(s3, name, &request.head, &request.identity).await
+        }
         ObjectOperation::CompleteMultipartUpload => {
             multipart::complete_multipart_upload(s3, name, request).await
         }

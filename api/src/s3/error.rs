@@ -11,6 +11,8 @@ use mogul_tracker::{
     model::{KeyError, PartNumber},
 };
 
+use super::xml::push_escaped;
+
 /// What a client is told instead of an answer.
 #[derive(Debug, Clone)]
 pub struct S3Error {
@@ -230,17 +232,7 @@ fn element(xml: &mut String, name: &str, text: &str) {
     xml.push('<');
     xml.push_str(name);
     xml.push('>');
-    for character in text.chars() {
-        match character {
-            '<' => xml.push_str("&lt;"),
-            '>' => xml.push_str("&gt;"),
-            '&' => xml.push_str("&amp;"),
-            '"' => xml.push_str("&quot;"),
-            '\n' | '\t' => xml.push(character),
-            control if control.is_ascii_control() => xml.push_str(&format!("&#{};", u32::from(control))),
-            plain => xml.push(plain),
-        }
-    }
+    push_escaped(xml, text);
     xml.push_str("</");
     xml.push_str(name);
     xml.push('>');
@@ -420,7 +412,7 @@ mod tests {
         assert_eq!(
             xml,
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchKey</Code><Message>No &lt;such&gt; \
-             key.</Message><Key>a&amp;b&#13;&#1;</Key><Resource>/b/a&amp;b</Resource><RequestId>0011223344556677\
+             key.</Message><Key>a&amp;b&#13;&#x1;</Key><Resource>/b/a&amp;b</Resource><RequestId>0011223344556677\
              </RequestId><HostId>host</HostId></Error>"
         );
     }

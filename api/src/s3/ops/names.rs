@@ -22,32 +22,26 @@ impl Names {
         domain: DomainId,
         id: ClassId,
     ) -> Result<&str, S3Error> {
-        let at = match self.classes.iter().position(|(known, _)| *known == id) {
-            Some(at) => at,
-            None => {
-                let class = s3.tracker.class(domain, id).await?;
-                self.classes.push((id, class::storage_class(&class.name)));
-                self.classes.len() - 1
-            }
-        };
-        Ok(&self.classes[at].1)
+        let known = self.classes.iter().position(|(known, _)| *known == id);
+        if known.is_none() {
+            let class = s3.tracker.class(domain, id).await?;
+            self.classes.push((id, class::storage_class(&class.name)));
+        }
+        Ok(&self.classes[known.unwrap_or(self.classes.len() - 1)].1)
     }
 
     /// A user as owners are shown; one that is gone keeps its id as its name.
     pub(super) async fn owner(&mut self, s3: &S3, id: &UserId) -> Result<&User, S3Error> {
-        let at = match self.owners.iter().position(|known| known.id == *id) {
-            Some(at) => at,
-            None => {
-                let user = match s3.tracker.user(id).await {
-                    Ok(user) => user,
-                    Err(Error::UnknownUser) => gone(id),
-                    Err(other) => return Err(other.into()),
-                };
-                self.owners.push(user);
-                self.owners.len() - 1
-            }
-        };
-        Ok(&self.owners[at])
+        let known = self.owners.iter().position(|known| known.id == *id);
+        if known.is_none() {
+            let user = match s3.tracker.user(id).await {
+                Ok(user) => user,
+                Err(Error::UnknownUser) => gone(id),
+                Err(other) => return Err(other.into()),
+            };
+            self.owners.push(user);
+        }
+        Ok(&self.owners[known.unwrap_or(self.owners.len() - 1)])
     }
 }
 

@@ -313,10 +313,10 @@ pub(super) fn bucket_operation(
 
 /// With `id` one configuration is asked for instead of their list, and there is none.
 fn by_id(found: B, query: &Query) -> B {
-    match found {
-        B::Fixed(F::EmptyList(_)) if query.has("id") => B::Fixed(F::Absent(Code::NoSuchConfiguration)),
-        other => other,
+    if matches!(found, B::Fixed(F::EmptyList(_))) && query.has("id") {
+        return B::Fixed(F::Absent(Code::NoSuchConfiguration));
     }
+    found
 }
 
 /// What is asked of an object.
@@ -332,9 +332,10 @@ pub(super) fn object_operation(method: &Method, query: &Query, copies: bool) -> 
         }
     }
     if method == Method::PUT && query.has("partNumber") != query.has("uploadId") {
-        let (given, missing) = match query.has("partNumber") {
-            true => ("partNumber", "uploadId"),
-            false => ("uploadId", "partNumber"),
+        let (given, missing) = if query.has("partNumber") {
+            ("partNumber", "uploadId")
+        } else {
+            ("uploadId", "partNumber")
         };
         let message = format!("This operation does not accept {given} without {missing}");
         return Err(S3Error::new(Code::InvalidArgument, message).with("ArgumentName", given));
@@ -361,12 +362,10 @@ fn selected<T: Copy>(table: &'static [Row<T>], method: &Method, query: &Query) -
     let Some((selector, methods)) = table.iter().find(|(selector, _)| query.has(selector)) else {
         return Ok(None);
     };
-    match methods.iter().find(|(name, _)| *name == method.as_str()) {
-        Some((_, operation)) => Ok(Some(*operation)),
-        None => {
-            let allow: Vec<&str> = methods.iter().map(|(name, _)| *name).collect();
-            let resource = selector.to_ascii_uppercase();
-            Err(method_not_allowed(method, &resource, &allow.join(", ")))
-        }
+    if let Some((_, operation)) = methods.iter().find(|(name, _)| *name == method.as_str()) {
+        return Ok(Some(*operation));
     }
+    let allow: Vec<&str> = methods.iter().map(|(name, _)| *name).collect();
+    let resource = selector.to_ascii_uppercase();
+    Err(method_not_allowed(method, &resource, &allow.join(", ")))
 }

@@ -1,5 +1,7 @@
 //! What the documents of clients say, as far as their shape goes; what the values mean is the operations' business.
 
+use mogul_tracker::model::Tags;
+
 use super::{
     Element,
     read::{malformed, parse},
@@ -51,7 +53,7 @@ pub struct CompletedPart {
 ///
 /// # Errors
 /// `MalformedXML`.
-pub fn bucket_location(document: &[u8]) -> Result<(Option<String>, Vec<(String, String)>), S3Error> {
+pub fn bucket_location(document: &[u8]) -> Result<(Option<String>, Tags), S3Error> {
     if document.iter().all(u8::is_ascii_whitespace) {
         return Ok((None, Vec::new()));
     }
@@ -140,12 +142,12 @@ fn completed_part(part: &Element) -> Result<CompletedPart, S3Error> {
 ///
 /// # Errors
 /// `MalformedXML`, also for a tag without key or value.
-pub fn tag_set(document: &[u8]) -> Result<Vec<(String, String)>, S3Error> {
+pub fn tag_set(document: &[u8]) -> Result<Tags, S3Error> {
     let root = parse(document, "Tagging")?;
     tags(root.child("TagSet").ok_or_else(malformed)?)
 }
 
-fn tags(set: &Element) -> Result<Vec<(String, String)>, S3Error> {
+fn tags(set: &Element) -> Result<Tags, S3Error> {
     let pairs = set.all("Tag").map(|tag| {
         let member = |name| tag.text_of(name).map(str::to_owned).ok_or_else(malformed);
         Ok((member("Key")?, member("Value")?))

@@ -4,7 +4,10 @@ use http::{HeaderMap, header};
 use mogul_storage::Digest;
 use mogul_tracker::{
     Error,
-    command::uploads::{CompleteUpload, Completed, ListedPart},
+    command::{
+        objects::Written,
+        uploads::{CompleteUpload, Completed, ListedPart},
+    },
     model::{ETag, PartNumber},
 };
 
@@ -14,6 +17,7 @@ use crate::s3::{
     auth::payload::read_document,
     checksum, conditions,
     error::{Code, S3Error},
+    ops::put_object::add_degraded,
     xml::{CompletedPart, DOCUMENT_BYTES_MAX, Writer, completed_parts},
 };
 
@@ -51,7 +55,11 @@ pub(in crate::s3) async fn complete_multipart_upload(
         .map(|part| (part.number, part.etag.clone()))
         .collect();
     match s3.tracker.complete_upload(completion).await {
-        Ok(completed) => Ok(render(s3, &name, &head, &completed, etags.len())),
+        Ok(completed) => {
+            let mut response = render(s3, &name, &head, &completed, etags.len());
+            tell_degraded(s3, &name, &completed.written, &mut response).await?;
+            Ok(response)
+        }
         Err(error) => Err(refused(error, &name, &upload.0, &etags)),
     }
 }
@@ -188,4 +196,20 @@ fn render(s3: &S3, name: &ObjectName, head: &RequestHead, completed: &Completed,
         writer.text("ChecksumType", checksum::type_name(checksum.kind));
     }
     writer.answer("CompleteMultipartUploadResult")
+}
+
+/// Says of an object with missing copies how many there are; the class is looked up only then.
+async fn tell_degraded(
+    s3: &S3,
+    name: &ObjectName,
+    written: &Written,
+    response: &mut Response,
+) -> Result<(), S3Error> {
+    if !written.degraded {
+        return Ok(());
+    }
+    let object = s3.tracker.object(name.bucket.domain.id, &name.key).await?;
+    let class = s3.tracker.class(object.domain, object.class).await?;
+    add_degraded(response.headers_mut(), written, &class);
+    Ok(())
 }

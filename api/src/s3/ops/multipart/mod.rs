@@ -8,7 +8,7 @@ mod part;
 pub(in crate::s3) use begin::{abort_multipart_upload, create_multipart_upload};
 pub(in crate::s3) use complete::complete_multipart_upload;
 pub(in crate::s3) use lists::{list_multipart_uploads, list_parts};
-pub(in crate::s3) use part::upload_part;
+pub(in crate::s3) use part::{upload_part, upload_part_copy};
 
 use mogul_tracker::model::{PartNumber, Upload, UploadId};
 
