@@ -16,7 +16,7 @@ pub mod fid_blocks;
 pub(crate) mod files;
 pub(crate) mod hosts;
 pub(crate) mod ids;
-pub(crate) mod listing;
+pub mod listing;
 mod migrate;
 pub(crate) mod objects;
 pub(crate) mod queues;
