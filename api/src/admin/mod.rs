@@ -39,7 +39,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub fn router(s3: S3) -> Router {
     let signed = Router::new()
         .route("/admin/v1/users", get(users::list).post(users::add))
-        .route("/admin/v1/users/{name}", axum::routing::delete(users::remove))
+        .route("/admin/v1/users/{name}", get(users::find).delete(users::remove))
         .route("/admin/v1/users/{name}/keys", get(keys::list_of).post(keys::add))
         .route("/admin/v1/keys", get(keys::list))
         .route(

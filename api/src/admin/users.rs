@@ -150,6 +150,14 @@ pub(super) async fn add(
     Ok((StatusCode::CREATED, Json(credential.into())))
 }
 
+/// GET of one user.
+pub(super) async fn find(
+    State(tracker): State<Tracker>,
+    Path(name): Path<String>,
+) -> Result<Json<UserView>, Problem> {
+    Ok(Json(tracker.user_named(&name).await?.into()))
+}
+
 /// DELETE of one user and its keys.
 pub(super) async fn remove(
     State(tracker): State<Tracker>,

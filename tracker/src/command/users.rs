@@ -108,6 +108,18 @@ impl Tracker {
         users::user_by_id(&mut tx, id).await?.ok_or(Error::UnknownUser)
     }
 
+    /// Finds a user by name; root is always there.
+    ///
+    /// # Errors
+    /// [`Error::UnknownUser`], [`Error::Database`].
+    pub async fn user_named(&self, name: &str) -> Result<User, Error> {
+        if name == User::root().name {
+            return Ok(User::root());
+        }
+        let mut tx = self.db().reader().await?;
+        users::user_named(&mut tx, name).await?.ok_or(Error::UnknownUser)
+    }
+
     /// Removes a user that owns no bucket, and its keys.
     ///
     /// # Errors

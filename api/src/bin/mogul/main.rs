@@ -3,6 +3,7 @@
 //! This file is the command line and the exit codes: 0 success, 1 failure, 2 a start that was asked for wrongly. What a
 //! server is made of stands in [`assemble`].
 
+mod assemble;
 mod bench;
 mod client;
 mod config;
@@ -17,6 +18,7 @@ mod tls;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::Builder;
 
 /// An S3 object store that is also a complete `MogileFS`.
 #[derive(Debug, Parser)]
@@ -34,6 +36,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serves S3 from these directories.
+    Server(assemble::ServerArgs),
     /// Manages a running server.
     Admin(operate::AdminArgs),
     /// Measures a server.
@@ -47,23 +51,55 @@ enum BenchCommand {
     S3(bench::BenchArgs),
 }
 
+/// What a start that was asked for wrongly ends with.
+const WRONG_START: u8 = 2;
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&error.into()),
-    };
-    let ended = match cli.command {
-        Command::Admin(args) => runtime.block_on(operate::run(args)),
-        Command::Bench(BenchCommand::S3(args)) => runtime.block_on(bench::run(args)),
-    };
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
+    match Cli::parse().command {
+        Command::Server(args) => serve(args),
+        Command::Admin(args) => run(operate::run(args)),
+        Command::Bench(BenchCommand::S3(args)) => run(bench::run(args)),
     }
 }
 
-fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("mogul: {error:#}");
-    ExitCode::FAILURE
+/// Runs a server until it is told to stop.
+fn serve(args: assemble::ServerArgs) -> ExitCode {
+    let runtime = Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(assemble::BLOCKING_THREADS_MAX)
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into(), ExitCode::FAILURE),
+    };
+    let ended = runtime.block_on(async {
+        match assemble::start(args).await {
+            Err(error) => failed(&error, WRONG_START.into()),
+            Ok(server) => match server.serve().await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&error, ExitCode::FAILURE),
+            },
+        }
+    });
+    // What was cut off at the end of the grace period may still hold a thread.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Runs one of the operator's tools.
+fn run(tool: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    match Builder::new_multi_thread().enable_all().build() {
+        Err(error) => failed(&error.into(), ExitCode::FAILURE),
+        Ok(runtime) => match runtime.block_on(tool) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error, ExitCode::FAILURE),
+        },
+    }
+}
+
+/// Tells why, on one line.
+fn failed(error: &anyhow::Error, code: ExitCode) -> ExitCode {
+    let line = format!("{error:#}").replace('\n', " ");
+    eprintln!("mogul: {line}");
+    code
 }
