@@ -1,5 +1,7 @@
 //! What a download promises: the right bytes from whichever copies are left, or no success.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     io,
     sync::{Arc, Mutex},
@@ -52,7 +54,12 @@ fn node(file: &Bytes, flaw: Flaw) -> Node {
             match flaw {
                 Flaw::Hangs => std::future::pending().await,
                 Flaw::Lost => Ok::<_, io::Error>(status(StatusCode::NOT_FOUND)),
-                _ => Ok(serve(&file, flaw, &request)),
+                Flaw::None
+                | Flaw::Truncated
+                | Flaw::Flipped(_)
+                | Flaw::Breaks(_)
+                | Flaw::EndsEarly(_)
+                | Flaw::HangsAfter(_) => Ok(serve(&file, flaw, &request)),
             }
         }
     }))
@@ -94,7 +101,7 @@ fn serve(file: &Bytes, flaw: Flaw, request: &Request<Body>) -> Response<Body> {
                 .body(Body::from_stream(frames.chain(stream::pending())))
                 .unwrap();
         }
-        _ => (part.len(), None),
+        Flaw::None | Flaw::Lost | Flaw::Truncated | Flaw::Flipped(_) | Flaw::Hangs => (part.len(), None),
     };
     let frames = frames(&part[..sent.min(part.len())]);
     answer
