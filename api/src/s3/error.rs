@@ -243,7 +243,7 @@ fn element(xml: &mut String, name: &str, text: &str) {
 impl From<Error> for S3Error {
     fn from(error: Error) -> S3Error {
         let cause = chain(&error);
-        let mut translated = translate(error);
+        let mut translated = translate(&error);
         translated.cause = translated.status().is_server_error().then_some(cause);
         translated
     }
@@ -261,7 +261,7 @@ fn chain(error: &Error) -> String {
     text
 }
 
-fn translate(error: Error) -> S3Error {
+fn translate(error: &Error) -> S3Error {
     match error {
         Error::UnknownDomain => S3Error::new(Code::NoSuchBucket, "The specified bucket does not exist."),
         Error::DomainTaken => S3Error::new(
@@ -279,7 +279,7 @@ fn translate(error: Error) -> S3Error {
             Code::InvalidStorageClass,
             "The storage class you specified is not valid.",
         ),
-        Error::InvalidKey(reason) => reason.into(),
+        Error::InvalidKey(reason) => (*reason).into(),
         Error::UnknownKey => S3Error::new(Code::NoSuchKey, "The specified key does not exist."),
         Error::PreconditionFailed(condition) => precondition_failed(condition),
         Error::UnknownUser | Error::UnknownAccessKey => S3Error::new(
@@ -287,8 +287,8 @@ fn translate(error: Error) -> S3Error {
             "The AWS Access Key Id you provided does not exist in our records.",
         ),
         Error::UnknownUpload => no_such_upload(),
-        Error::UnknownPart(number) => invalid_part(number),
-        Error::PartTooSmall { number, size, min } => part_too_small(number, size, min),
+        Error::UnknownPart(number) => invalid_part(*number),
+        Error::PartTooSmall { number, size, min } => part_too_small(*number, *size, *min),
         Error::PartChecksum(number) => S3Error::new(
             Code::InvalidRequest,
             format!("The checksum of part {} is missing or differs.", number.get()),
@@ -332,6 +332,7 @@ impl From<KeyError> for S3Error {
 }
 
 /// A condition of the request, named as its header, does not hold.
+#[must_use]
 pub fn precondition_failed(condition: &'static str) -> S3Error {
     S3Error::new(
         Code::PreconditionFailed,
