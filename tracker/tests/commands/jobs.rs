@@ -1,0 +1,269 @@
+//! The jobs, a step at a time.
+
+use std::{fs, time::Duration};
+
+use mogul_storage::{
+    HashType, Hasher,
+    download::{BadCopy, Fault},
+};
+use mogul_tracker::{
+    command::objects::UpdateObject,
+    jobs::{Job, Next, delete::Delete, monitor::Monitor},
+    model::{ClassName, WriteCondition},
+    view::Observed,
+};
+
+use crate::{
+    engines::for_each_engine,
+    world::{Mood, World, dev, key},
+};
+
+#[tokio::test]
+async fn a_missing_copy_is_made_by_the_replicate_job() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1], &[2]]).await;
+        let written = world.put_degraded("key", b"bytes", 1).await;
+        assert!(written.degraded);
+
+        world.replicate().await;
+
+        let object = world.object("key").await;
+        assert_eq!(object.replicas.len(), 2);
+        assert_eq!(world.on_disk(object.fid).len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_copy_is_made_when_the_device_it_needs_is_back() {
+    let world = World::new(&[&[1], &[2]]).await;
+    world.mood(2, Mood::Away);
+    world.monitor().await;
+    world.put_degraded("key", b"bytes", 1).await;
+    world.replicate().await;
+    assert_eq!(world.object("key").await.replicas, [dev(1)]);
+
+    world.mood(2, Mood::Well);
+    world.monitor().await;
+    world.clock.advance(Duration::from_secs(60));
+    world.replicate().await;
+
+    assert_eq!(world.object("key").await.replicas.len(), 2);
+}
+
+#[tokio::test]
+async fn many_small_files_are_all_replicated() {
+    let world = World::new(&[&[1], &[2]]).await;
+    for number in 0..300 {
+        world.put_degraded(&format!("key{number}"), &[7; 100], 1).await;
+    }
+
+    world.replicate().await;
+
+    for number in 0..300 {
+        assert_eq!(world.object(&format!("key{number}")).await.replicas.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_object_stays_for_its_readers_then_goes() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1, 2]]).await;
+        world.put("key", b"bytes").await;
+        let fid = world.object("key").await.fid;
+        world.delete("key").await;
+
+        world.run(Delete::new(&world.tracker)).await;
+        assert_eq!(world.on_disk(fid).len(), 2);
+
+        world.collect().await;
+        assert!(world.on_disk(fid).is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn deletions_wait_for_a_device_that_is_away_and_for_nothing_else() {
+    let world = World::new(&[&[1, 2]]).await;
+    world.put("key", b"bytes").await;
+    let fid = world.object("key").await.fid;
+    world.delete("key").await;
+    world.mood(2, Mood::Away);
+    world.monitor().await;
+
+    world.collect().await;
+    assert_eq!(world.on_disk(fid), [dev(2)]);
+
+    world.mood(2, Mood::Well);
+    world.monitor().await;
+    world.clock.advance(Duration::from_secs(3600));
+    world.collect().await;
+    assert!(world.on_disk(fid).is_empty());
+}
+
+#[tokio::test]
+async fn an_overwritten_object_leaves_only_the_new_one() {
+    let world = World::new(&[&[1, 2]]).await;
+    world.put("key", b"old").await;
+    let old = world.object("key").await.fid;
+
+    world.put("key", b"new").await;
+    world.collect().await;
+
+    assert!(world.on_disk(old).is_empty());
+    assert_eq!(world.read("key").await, b"new");
+}
+
+#[tokio::test]
+async fn a_bad_copy_is_replaced_by_a_good_one() {
+    for (fault, damage) in [
+        (Fault::Missing, None),
+        (Fault::Short, Some(&b"byt"[..])),
+        (Fault::Rotten, Some(&b"rotte"[..])),
+    ] {
+        let world = World::new(&[&[1], &[2]]).await;
+        world.put("key", b"bytes").await;
+        let fid = world.object("key").await.fid;
+        let path = world.path(dev(1), fid);
+        fs::remove_file(&path).unwrap();
+        if let Some(damage) = damage {
+            fs::write(&path, damage).unwrap();
+        }
+
+        let device = dev(1);
+        world
+            .tracker
+            .report_bad_copy(BadCopy { fid, device, fault })
+            .await;
+        world.replicate().await;
+
+        assert_eq!(world.object("key").await.replicas.len(), 2, "{fault:?}");
+        assert_eq!(fs::read(&path).unwrap(), b"bytes", "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_last_copy_is_never_given_up() {
+    let world = World::new(&[&[1], &[2]]).await;
+    world.put_degraded("key", b"bytes", 1).await;
+    let object = world.object("key").await;
+    let (fid, device) = (object.fid, object.replicas[0]);
+
+    for fault in [Fault::Missing, Fault::Rotten, Fault::Short, Fault::Unreachable] {
+        world
+            .tracker
+            .report_bad_copy(BadCopy { fid, device, fault })
+            .await;
+    }
+
+    assert_eq!(world.object("key").await.replicas, [device]);
+    assert_eq!(world.on_disk(fid), [device]);
+}
+
+#[tokio::test]
+async fn a_copy_that_is_not_on_record_is_removed_before_a_new_one_is_made() {
+    // A device took the file, but its answer was lost: the object is recorded with one copy.
+    let world = World::new(&[&[1, 2], &[3]]).await;
+    let opened = world.open().await;
+    let mut stored = world.write(&opened, b"bytes", 2).await;
+    let unrecorded = stored.devices.pop().unwrap();
+    let fid = opened.fid;
+    world.record("key", opened, stored).await.unwrap();
+    assert!(world.on_disk(fid).contains(&unrecorded));
+
+    world.replicate().await;
+
+    let mut on_record = world.object("key").await.replicas;
+    on_record.sort_unstable();
+    assert_eq!(on_record.len(), 2);
+    assert_eq!(world.on_disk(fid), on_record);
+}
+
+#[tokio::test]
+async fn a_class_with_fewer_copies_drops_what_is_too_many() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1], &[2]]).await;
+        world.put("key", b"bytes").await;
+        let fid = world.object("key").await.fid;
+        let name = ClassName::parse("REDUCED_REDUNDANCY").unwrap();
+        let class = world.tracker.class_named(world.domain, &name).await.unwrap();
+        assert_eq!(class.mindevcount, 1);
+
+        let request = UpdateObject {
+            domain: world.domain,
+            key: key("key"),
+            fid,
+            attributes: None,
+            tags: None,
+            class: Some(class),
+            condition: WriteCondition::default(),
+        };
+        world.tracker.update_object(request).await.unwrap();
+        world.replicate().await;
+
+        assert_eq!(world.object("key").await.replicas.len(), 1);
+        assert_eq!(world.on_disk(fid), world.object("key").await.replicas);
+        assert_eq!(world.read("key").await, b"bytes");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_copy_is_checked_on_its_way() {
+    let world = World::new(&[&[1], &[2], &[3]]).await;
+    world.put_degraded("key", b"bytes", 1).await;
+    let object = world.object("key").await;
+    fs::write(world.path(object.replicas[0], object.fid), b"rotte").unwrap();
+
+    world.replicate().await;
+
+    assert_eq!(
+        world.object("key").await.replicas,
+        object.replicas,
+        "rot does not spread"
+    );
+    assert_eq!(world.on_disk(object.fid), object.replicas);
+}
+
+#[tokio::test]
+async fn a_node_that_hangs_does_not_delay_what_is_seen_of_another() {
+    let world = World::new(&[&[1], &[2]]).await;
+    world.mood(1, Mood::Hung);
+    world.mood(2, Mood::Away);
+    let seen = |device| world.tracker.view().device(dev(device)).unwrap().observed;
+
+    let mut monitor = Monitor::new(&world.tracker);
+    let mut step = std::pin::pin!(monitor.step());
+    while seen(2) != Observed::Unreachable {
+        assert!(futures_util::poll!(&mut step).is_pending());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(seen(1), Observed::Reachable, "its time is not up");
+
+    world.clock.advance(Duration::from_secs(2));
+    assert_eq!(step.await.unwrap(), Next::Idle);
+    assert_eq!(seen(1), Observed::Unreachable);
+}
+
+#[tokio::test]
+async fn free_space_is_seen_and_written_down() {
+    let world = World::new(&[&[1]]).await;
+
+    let view = world.tracker.view();
+    let device = view.device(dev(1)).unwrap();
+
+    assert!(device.free_bytes.unwrap() > 0);
+    assert!(device.device.mb_total.unwrap() > 0);
+}
+
+#[tokio::test]
+async fn a_digest_that_is_known_of_an_object_is_that_of_its_bytes() {
+    let world = World::new(&[&[1, 2]]).await;
+    world.put("key", b"bytes").await;
+
+    let mut hasher = Hasher::new(&[HashType::Crc64Nvme]);
+    hasher.update(b"bytes");
+    let digest = hasher.finish().get(HashType::Crc64Nvme).unwrap().bytes.clone();
+
+    assert_eq!(world.object("key").await.crc64.unwrap().to_vec(), digest);
+}
