@@ -247,3 +247,83 @@ fn unsupported(name: &str) -> S3Error {
         format!("The checksum header or trailer '{name}' is not supported."),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(headers: &[(&'static str, &str)]) -> Result<Announced, Code> {
+        let mut head = RequestHead::bare();
+        for (name, value) in headers {
+            head.headers.append(*name, value.parse().unwrap());
+        }
+        announced(&head).map_err(|error| error.code)
+    }
+
+    #[test]
+    fn the_table_has_every_algorithm_under_its_names() {
+        for hash in HashType::ALL {
+            assert_eq!(parse_name(&name(hash).to_ascii_lowercase()), Some(hash));
+            assert_eq!(parse_header_name(header_name(hash).as_str()), Some(hash));
+            assert_eq!(of_element(element(hash)), Some(hash));
+        }
+        assert_eq!(HashType::ALL.len(), ALGORITHMS.len());
+    }
+
+    #[test]
+    fn one_checksum_is_announced_and_said_in_one_way() {
+        let value = Ok(Announced::Value(Digest {
+            hash: HashType::Crc32,
+            bytes: vec![0; 4],
+        }));
+        let trailer = Ok(Announced::Trailer(HashType::Sha256));
+        let refused = || Err(Code::InvalidRequest);
+        let (crc32, crc32c) = (
+            ("x-amz-checksum-crc32", "AAAAAA=="),
+            ("x-amz-checksum-crc32c", "AAAAAA=="),
+        );
+        let sdk = |name| ("x-amz-sdk-checksum-algorithm", name);
+        for (headers, expected) in [
+            (&[][..], Ok(Announced::Nothing)),
+            (&[("x-amz-checksum-mode", "ENABLED")], Ok(Announced::Nothing)),
+            (&[crc32], value.clone()),
+            (&[crc32, sdk("crc32")], value),
+            (
+                &[("x-amz-trailer", "X-Amz-Checksum-Sha256"), sdk("SHA256")],
+                trailer,
+            ),
+            (&[crc32, crc32c], refused()),
+            (&[crc32, crc32], refused()),
+            (&[crc32, ("x-amz-trailer", "x-amz-checksum-crc32")], refused()),
+            (
+                &[("x-amz-trailer", "x-amz-checksum-crc32,x-amz-checksum-sha1")],
+                refused(),
+            ),
+            (&[("x-amz-trailer", "x-amz-meta-a")], refused()),
+            (&[("x-amz-checksum-crc16", "AAAA")], refused()),
+            (&[("x-amz-checksum-crc32", "")], refused()),
+            (&[("x-amz-checksum-crc32", "not base64")], refused()),
+            (&[("x-amz-checksum-crc32", "AAAAAAAAAAA=")], refused()),
+            (&[sdk("CRC32")], refused()),
+            (&[crc32, sdk("SHA1")], refused()),
+            (&[crc32, sdk("CRC16")], refused()),
+        ] {
+            assert_eq!(of(headers), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_composite_value_counts_its_parts() {
+        let checksum = |kind| Checksum {
+            digest: Digest {
+                hash: HashType::Crc32,
+                bytes: vec![0; 4],
+            },
+            kind,
+        };
+
+        assert_eq!(text(&checksum(ChecksumType::Composite), Some(3)), "AAAAAA==-3");
+        assert_eq!(text(&checksum(ChecksumType::FullObject), Some(3)), "AAAAAA==");
+        assert_eq!(text(&checksum(ChecksumType::FullObject), None), "AAAAAA==");
+    }
+}

@@ -157,10 +157,13 @@ impl IncomingBody {
     /// [`Code::MissingContentLength`], [`Code::EntityTooLarge`] above the limit of the server, [`Code::InvalidDigest`], [`Code::InvalidRequest`],
     /// [`Code::InvalidArgument`].
     pub fn read(s3: &S3, request: Request) -> Result<IncomingBody, S3Error> {
+        Self::bounded(request, s3.config.put_bytes_max, Arc::clone(&s3.clock))
+    }
+
+    fn bounded(request: Request, bytes_max: u64, clock: Arc<dyn Clock>) -> Result<IncomingBody, S3Error> {
         let Request {
             head, payload, body, ..
         } = request;
-        let bytes_max = s3.config.put_bytes_max;
         let mut expectations = Expectations::of(&head, &payload)?;
         let length = length(&head, &payload)?;
         expectations.length = length;
@@ -175,7 +178,7 @@ impl IncomingBody {
         };
         let reader = Reader {
             body: body.into_data_stream(),
-            clock: Arc::clone(&s3.clock),
+            clock,
             decoder,
             framed: Bytes::new(),
             size: 0,
@@ -472,3 +475,7 @@ fn broken(error: &axum::Error) -> S3Error {
     tracing::debug!(%error, "the body ended early");
     incomplete()
 }
+
+#[cfg(test)]
+#[path = "tests/payload.rs"]
+mod tests;
