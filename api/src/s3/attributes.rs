@@ -34,7 +34,7 @@ const OVERRIDES: [(&str, HeaderName); 6] = [
 ];
 
 /// Where a page of a website is redirected to.
-pub const REDIRECT: &str = "x-amz-website-redirect-location";
+pub(super) const REDIRECT: &str = "x-amz-website-redirect-location";
 
 const USER_PREFIX: &str = "x-amz-meta-";
 
@@ -49,7 +49,7 @@ const RAW_BYTES: char = '\u{FFFF}';
 ///
 /// # Errors
 /// [`Code::MetadataTooLarge`], [`Code::InvalidRedirectLocation`].
-pub fn of_head(head: &RequestHead) -> Result<Attributes, S3Error> {
+pub(super) fn of_head(head: &RequestHead) -> Result<Attributes, S3Error> {
     let mut headers = BTreeMap::new();
     for name in KEPT {
         if let Some(value) = joined(&head.headers, &name) {
@@ -67,7 +67,7 @@ pub fn of_head(head: &RequestHead) -> Result<Attributes, S3Error> {
 }
 
 /// Adds what was stored to an answer.
-pub fn add_headers(headers: &mut HeaderMap, attributes: &Attributes) {
+pub(super) fn add_headers(headers: &mut HeaderMap, attributes: &Attributes) {
     headers.insert(header::CONTENT_TYPE, DEFAULT_TYPE);
     let user = attributes
         .user
@@ -89,7 +89,7 @@ pub fn add_headers(headers: &mut HeaderMap, attributes: &Attributes) {
 ///
 /// # Errors
 /// [`Code::InvalidArgument`] for a value that no header can have.
-pub fn add_overrides(headers: &mut HeaderMap, head: &RequestHead) -> Result<(), S3Error> {
+pub(super) fn add_overrides(headers: &mut HeaderMap, head: &RequestHead) -> Result<(), S3Error> {
     for (parameter, name) in OVERRIDES {
         if let Some(text) = head.query.get(parameter) {
             let value = HeaderValue::from_bytes(text.as_bytes()).map_err(|_| {

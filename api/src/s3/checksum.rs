@@ -174,6 +174,9 @@ pub fn text(checksum: &Checksum, parts: Option<u32>) -> String {
 }
 
 /// Adds the header of a checksum, and the header that says what it covers.
+///
+/// # Panics
+/// Never: Base64 is visible ASCII.
 pub fn add_headers(headers: &mut HeaderMap, checksum: &Checksum, parts: Option<u32>) {
     let value = HeaderValue::try_from(text(checksum, parts)).expect("Base64 is visible ASCII");
     headers.insert(header_name(checksum.digest.hash), value);

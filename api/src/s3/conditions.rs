@@ -23,12 +23,12 @@ enum Outcome {
     Failed(&'static str),
 }
 
-/// The four conditions of one request.
+/// The four conditions of one request: those that were sent.
 struct Conditions {
-    if_match: Option<ETagMatch>,
-    if_none_match: Option<ETagMatch>,
-    if_modified_since: Option<Timestamp>,
-    if_unmodified_since: Option<Timestamp>,
+    matching: Option<ETagMatch>,
+    none_matching: Option<ETagMatch>,
+    modified_since: Option<Timestamp>,
+    unmodified_since: Option<Timestamp>,
 }
 
 /// The names of the four, in the order of [`Conditions`].
@@ -38,7 +38,7 @@ struct Names(HeaderName, HeaderName, HeaderName, HeaderName);
 ///
 /// # Errors
 /// [`Code::NotModified`] with the headers of a 304; [`Code::PreconditionFailed`].
-pub fn check_read(head: &RequestHead, object: &ObjectVersion) -> Result<(), S3Error> {
+pub(super) fn check_read(head: &RequestHead, object: &ObjectVersion) -> Result<(), S3Error> {
     let names = Names(IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE);
     match Conditions::of(head, &names).decide(&object.etag, object.modified) {
         Outcome::Holds => Ok(()),
@@ -53,7 +53,7 @@ pub fn check_read(head: &RequestHead, object: &ObjectVersion) -> Result<(), S3Er
 ///
 /// # Errors
 /// [`Code::PreconditionFailed`].
-pub fn check_copy_source(head: &RequestHead, source: &ObjectVersion) -> Result<(), S3Error> {
+pub(super) fn check_copy_source(head: &RequestHead, source: &ObjectVersion) -> Result<(), S3Error> {
     let names = Names(
         HeaderName::from_static("x-amz-copy-source-if-match"),
         HeaderName::from_static("x-amz-copy-source-if-none-match"),
@@ -72,7 +72,7 @@ pub fn check_copy_source(head: &RequestHead, source: &ObjectVersion) -> Result<(
 /// Whether a range may be answered as such: without `If-Range`, or if its entity tag or date is the object's (RFC 9110,
 /// section 13.1.5).
 #[must_use]
-pub fn if_range_holds(head: &RequestHead, object: &ObjectVersion) -> bool {
+pub(super) fn if_range_holds(head: &RequestHead, object: &ObjectVersion) -> bool {
     let Some(text) = head.header(IF_RANGE.as_str()).map(str::trim) else {
         return true;
     };
@@ -87,7 +87,7 @@ pub fn if_range_holds(head: &RequestHead, object: &ObjectVersion) -> bool {
 ///
 /// # Errors
 /// [`Code::NotImplemented`] for both headers at once, as AWS answers; [`Code::InvalidArgument`] for an empty one.
-pub fn write_condition(head: &RequestHead) -> Result<WriteCondition, S3Error> {
+pub(super) fn write_condition(head: &RequestHead) -> Result<WriteCondition, S3Error> {
     let condition = WriteCondition {
         if_match: etag_match(head, IF_MATCH.as_str())?,
         if_none_match: etag_match(head, IF_NONE_MATCH.as_str())?,
@@ -106,7 +106,7 @@ pub fn write_condition(head: &RequestHead) -> Result<WriteCondition, S3Error> {
 ///
 /// # Errors
 /// [`Code::InvalidArgument`] if it names none: a condition that was meant is never left out.
-pub fn etag_match(head: &RequestHead, name: &'static str) -> Result<Option<ETagMatch>, S3Error> {
+pub(super) fn etag_match(head: &RequestHead, name: &'static str) -> Result<Option<ETagMatch>, S3Error> {
     let Some(text) = joined(head, name) else {
         return Ok(None);
     };
@@ -116,13 +116,13 @@ pub fn etag_match(head: &RequestHead, name: &'static str) -> Result<Option<ETagM
             format!("The {name} header has no entity tag."),
         )
         .with("ArgumentName", name)),
-        found => Ok(Some(found)),
+        found @ (ETagMatch::Any | ETagMatch::OneOf(_)) => Ok(Some(found)),
     }
 }
 
 /// Reads entity tags: `*`, or a list separated by commas, in quotes or without, strong or weak.
 #[must_use]
-pub fn parse_etag_match(text: &str) -> ETagMatch {
+pub(super) fn parse_etag_match(text: &str) -> ETagMatch {
     if text.trim() == "*" {
         return ETagMatch::Any;
     }
@@ -132,14 +132,14 @@ pub fn parse_etag_match(text: &str) -> ETagMatch {
 
 /// An entity tag in its quotes.
 #[must_use]
-pub fn etag_header(etag: &ETag) -> HeaderValue {
+pub(super) fn etag_header(etag: &ETag) -> HeaderValue {
     // A tag of ours is hex digits, `-` and digits; one that is not from us is made harmless.
     HeaderValue::try_from(format!("\"{}\"", etag.0)).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
 /// A `Last-Modified` header.
 #[must_use]
-pub fn last_modified(at: Timestamp) -> HeaderValue {
+pub(super) fn last_modified(at: Timestamp) -> HeaderValue {
     HeaderValue::try_from(date::http(at)).expect("a date is visible ASCII")
 }
 
@@ -166,11 +166,11 @@ impl Conditions {
         let tags = |name: &HeaderName| joined(head, name.as_str()).map(|text| parse_etag_match(&text));
         let time = |name: &HeaderName| head.header(name.as_str()).and_then(date::parse_http);
         Conditions {
-            if_match: tags(&names.0),
-            if_none_match: tags(&names.1),
+            matching: tags(&names.0),
+            none_matching: tags(&names.1),
             // A date in the future is not in force (RFC 9110, section 13.1.3).
-            if_modified_since: time(&names.2).filter(|at| *at <= head.received),
-            if_unmodified_since: time(&names.3),
+            modified_since: time(&names.2).filter(|at| *at <= head.received),
+            unmodified_since: time(&names.3),
         }
     }
 
@@ -178,12 +178,12 @@ impl Conditions {
     /// failure is before any 304.
     fn decide(&self, etag: &ETag, modified: Timestamp) -> Outcome {
         let newer = |than: Timestamp| modified.secs() > than.secs();
-        match (&self.if_match, self.if_unmodified_since) {
+        match (&self.matching, self.unmodified_since) {
             (Some(tags), _) if !tags.matches(etag) => return Outcome::Failed("If-Match"),
             (None, Some(since)) if newer(since) => return Outcome::Failed("If-Unmodified-Since"),
             (Some(_) | None, _) => {}
         }
-        match (&self.if_none_match, self.if_modified_since) {
+        match (&self.none_matching, self.modified_since) {
             (Some(tags), _) if tags.matches(etag) => Outcome::NotModified("If-None-Match"),
             (None, Some(since)) if !newer(since) => Outcome::NotModified("If-Modified-Since"),
             (Some(_) | None, _) => Outcome::Holds,

@@ -6,7 +6,7 @@ use super::error::{Code, S3Error};
 
 /// The bytes that a read asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
+pub(super) enum Wanted {
     /// All of them: there is no range, or none that counts.
     Whole,
     /// From `first` on, so many.
@@ -23,7 +23,7 @@ pub enum Wanted {
 ///
 /// # Errors
 /// [`Code::InvalidRange`] if the range is well-formed and has no byte of the object.
-pub fn parse(text: &str, size: u64) -> Result<Wanted, S3Error> {
+pub(super) fn parse(text: &str, size: u64) -> Result<Wanted, S3Error> {
     let Some((first, last)) = text.strip_prefix("bytes=").and_then(|spec| spec.split_once('-')) else {
         return Ok(Wanted::Whole);
     };
@@ -47,7 +47,7 @@ pub fn parse(text: &str, size: u64) -> Result<Wanted, S3Error> {
 
 /// A `Content-Range` header.
 #[must_use]
-pub fn content_range(first: u64, length: u64, size: u64) -> HeaderValue {
+pub(super) fn content_range(first: u64, length: u64, size: u64) -> HeaderValue {
     let last = (first + length).saturating_sub(1);
     HeaderValue::try_from(format!("bytes {first}-{last}/{size}")).expect("numbers are visible ASCII")
 }

@@ -16,7 +16,7 @@ const WHOLE_BYTES_MAX: u64 = 256 << 10;
 ///
 /// # Errors
 /// `NoSuchKey` if the object was deleted meanwhile; `ServiceUnavailable` if no copy can be read.
-pub async fn body(s3: &S3, object: &ObjectVersion, first: u64, length: u64) -> Result<Body, S3Error> {
+pub(super) async fn body(s3: &S3, object: &ObjectVersion, first: u64, length: u64) -> Result<Body, S3Error> {
     let bytes = s3.tracker.read(object, first, length).await?;
     if length > WHOLE_BYTES_MAX {
         return Ok(Body::from_stream(bytes));
@@ -41,7 +41,7 @@ pub async fn body(s3: &S3, object: &ObjectVersion, first: u64, length: u64) -> R
 ///
 /// # Errors
 /// Those of [`body`].
-pub async fn copied(
+pub(super) async fn copied(
     s3: &S3,
     object: &ObjectVersion,
     (first, length): (u64, u64),

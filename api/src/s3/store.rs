@@ -18,13 +18,13 @@ use super::{
 
 /// A body on stable storage that no row knows yet: a command makes it an object or a part.
 #[derive(Debug)]
-pub struct StoredBody {
+pub(super) struct StoredBody {
     /// The fid.
-    pub opened: Opened,
+    pub(super) opened: Opened,
     /// What was written.
-    pub stored: Stored,
+    pub(super) stored: Stored,
     /// The checksum: the client's, else the one that was asked for.
-    pub checksum: Digest,
+    pub(super) checksum: Digest,
 }
 
 /// Does work that a client must not be able to stop half-way by hanging up: what it began is ended, one way or the
@@ -35,7 +35,7 @@ pub struct StoredBody {
 ///
 /// # Panics
 /// If the work does.
-pub async fn to_the_end<T, F>(s3: &S3, work: F) -> Result<T, S3Error>
+pub(super) async fn to_the_end<T, F>(s3: &S3, work: F) -> Result<T, S3Error>
 where
     T: Send + 'static,
     F: Future<Output = Result<T, S3Error>> + Send + 'static,
@@ -52,7 +52,7 @@ where
 ///
 /// # Errors
 /// Those of the body and of [`super::auth::payload::Expectations::check`]; [`Code::ServiceUnavailable`] if no device takes it.
-pub async fn store_body(
+pub(super) async fn store_body(
     s3: &S3,
     class: &Class,
     prefer: &[DevId],
@@ -101,7 +101,7 @@ where
     let fid = request.fid;
     let report = |failed: &[(DevId, NodeError)]| {
         for (devid, error) in failed {
-            tracing::warn!(%fid, %devid, error = error as &dyn std::error::Error, "copy was not written");
+            tracing::warn!(%fid, %devid, ?error, "copy was not written");
         }
     };
     match upload(request, body, check).await {

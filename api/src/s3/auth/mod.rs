@@ -1,7 +1,7 @@
 //! Who sends a request, what its body must be, and whether it may.
 //!
 //! One authenticator, before routing, for every door: [`authenticate`] tells the kinds of credentials apart as one
-//! enum, matched exhaustively, so that no door can forget one (MinIO's CVE-2026-40344 was a kind that one handler's
+//! enum, matched exhaustively, so that no door can forget one (`MinIO`'s CVE-2026-40344 was a kind that one handler's
 //! switch did not know). What is signed of the body is carried on as a [`Payload`], by which the body is decoded.
 //!
 //! [`header`] and [`presign`] read the two places of SigV4 into one claim, [`sigv4`] checks it, [`chunked`] decodes
