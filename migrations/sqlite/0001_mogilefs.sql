@@ -37,7 +37,7 @@ create table if not exists file (
 
 -- An upload by a MogileFS client that is not closed yet. Its generator numbers all fids of the cluster.
 create table if not exists tempfile (
-    fid INTEGER not null primary key autoincrement,  -- number of the file to be
+    fid INTEGER primary key autoincrement,  -- number of the file to be
     createtime INT UNSIGNED not null,  -- when it was opened: seconds since 1970
     classid TINYINT UNSIGNED not null,  -- class of the file to be
     dmid SMALLINT UNSIGNED not null,  -- domain of the file to be
@@ -91,7 +91,7 @@ create index if not exists status on device (status);
 
 -- Settings that all trackers share, and their versions of this schema.
 create table if not exists server_settings (
-    field VARCHAR(50) not null primary key,  -- name of the setting
+    field VARCHAR(50) primary key,  -- name of the setting
     value TEXT  -- its value
 );
 
@@ -152,7 +152,7 @@ create index if not exists type_nexttry on file_to_queue (type, nexttry);
 
 -- What fsck found.
 create table if not exists fsck_log (
-    logid INTEGER not null primary key autoincrement,  -- number of the finding
+    logid INTEGER primary key autoincrement,  -- number of the finding
     utime INT UNSIGNED not null,  -- when: seconds since 1970
     fid INT UNSIGNED,  -- the file
     evcode CHAR(4),  -- what: GONE, MISS, POVI, SRCH, …

@@ -119,3 +119,8 @@ pub(crate) async fn uploads_ended(tx: &mut Tx, domain: DomainId, now: Timestamp)
     }
     Ok(())
 }
+
+catalogue! {
+    INSERT, CONFIGURE, OWNED, PAGE, PAGE_OWNED, HAS_FILE, HAS_VERSION, QUEUE_FILES, FORGET_PARTS,
+    FORGET_UPLOADS, FORGET_OBJECTS, FORGET_CHECKSUMS, FORGET_FILES,
+}

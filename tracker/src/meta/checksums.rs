@@ -27,3 +27,5 @@ pub(crate) async fn added(tx: &mut Tx, digests: &[(Fid, i64, Vec<u8>)]) -> Resul
     }
     Ok(())
 }
+
+catalogue! { FORGET, ADD }

@@ -85,3 +85,5 @@ fn class_of(row: &Row) -> Result<Class, Error> {
         },
     })
 }
+
+catalogue! { ALL, OF_DOMAIN, INSERT, INSERT_SETTINGS }

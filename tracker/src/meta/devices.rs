@@ -77,3 +77,5 @@ fn device_row(row: &Row) -> Result<Device, Error> {
         mb_asof: row.opt_int(6)?,
     })
 }
+
+catalogue! { ALL, INSERT, RECORD }

@@ -154,3 +154,8 @@ pub(crate) async fn domain_held(tx: &mut Tx, domain: DomainId) -> Result<(), Err
     let held = domains_held(tx, &BTreeSet::from([domain])).await?;
     held.contains(&domain).then_some(()).ok_or(Error::UnknownDomain)
 }
+
+catalogue! {
+    ALL, NAMED, NAMED_LOCKED, LARGEST, TAKEN, INSERT, REMOVE, REMOVE_CLASSES, REMOVE_CLASS_SETTINGS,
+    REMOVE_BUCKET, REMOVE_CONFIG, HELD,
+}

@@ -158,3 +158,8 @@ fn fid(number: i64) -> Result<Fid, DbError> {
         .and_then(Fid::new)
         .ok_or(DbError::BadFid(number))
 }
+
+catalogue! {
+    TAKE_TURNS, HIGHEST, ADD_BLOCK, NEXT_GENERATED, USE_GENERATOR, SET_GENERATOR, REMOVE_TEMPFILE, BLOCKS,
+    REMOVE_BLOCK, RENEW_BLOCKS,
+}

@@ -212,3 +212,8 @@ pub(crate) async fn renamed(tx: &mut Tx, fid: Fid, key: &Key) -> Result<(), Erro
     tx.run(&RENAME, vec![key.into(), fid.into()]).await?;
     Ok(())
 }
+
+catalogue! {
+    BY_FID, LOCK, COUNT, DIGESTS, PART_DIGESTS, SEGMENTED, PARTS, FORGET_FILES, FORGET_OBJECTS,
+    FORGET_CHECKSUMS, FORGET_SEGMENTS, ADD, RECLASS, RENAME,
+}

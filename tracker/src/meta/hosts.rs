@@ -66,3 +66,5 @@ fn host_of(row: &Row) -> Result<Host, Error> {
 
 /// The default of the column `http_port`.
 const DEFAULT_PORT: u16 = 7500;
+
+catalogue! { ALL, INSERT, READDRESS }

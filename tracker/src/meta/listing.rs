@@ -237,7 +237,8 @@ macro_rules! hops {
         concat!(
             "with recursive \
              given (dmid, low, high, start, delimiter, lowest, behind, entries) as \
-                 (select ?, ?, ?, cast(? as integer), ?, ?, ?, ?), \
+                 (select cast(? as bigint), cast(? as text), cast(? as text), cast(? as integer), cast(? as text), \
+                     cast(? as text), cast(? as text), cast(? as bigint)), \
              found (dkey, n) as ( \
                  select (select file.dkey from file \
                      where file.dmid = given.dmid and file.dkey >= given.low and file.dkey < given.high \
@@ -403,6 +404,8 @@ fn listed_object(listed: Listed) -> Result<ListedObject, Error> {
         owner: owner.map(UserId),
     })
 }
+
+catalogue! { OBJECTS, HOPS }
 
 #[cfg(test)]
 mod tests {

@@ -156,3 +156,5 @@ const UNLOCK: Sql = sql("select 1").mysql("select release_lock(concat('mogul:mig
 async fn unlock(tx: &mut Tx) -> Result<(), DbError> {
     tx.rows(&UNLOCK, Vec::new()).await.map(drop)
 }
+
+catalogue! { SETTINGS_TABLES, LOCK, UNLOCK }

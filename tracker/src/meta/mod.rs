@@ -3,6 +3,14 @@
 //! [`Db`] is the database, [`Tx`] a connection to it, [`Sql`] a statement. A statement is a `const` above the one function
 //! that uses it, in the file of its table.
 
+/// Lists the statements of a module for the test that prepares each of them on every engine (`tests/statements.rs`).
+macro_rules! catalogue {
+    ($($name:ident),* $(,)?) => {
+        #[cfg(test)]
+        pub(in crate::meta) const STATEMENTS: &[(&str, crate::meta::Sql)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
 pub(crate) mod buckets;
 pub(crate) mod checksums;
 pub(crate) mod classes;

@@ -241,3 +241,5 @@ pub(crate) fn devices_of(text: Option<&str>) -> Result<Vec<DevId>, Error> {
         .collect::<Option<Vec<_>>>()
         .ok_or_else(|| Error::Internal("a stored devid is out of range".to_owned()))
 }
+
+catalogue! { CURRENT, OBJECT, INSERT, TOUCH, SET_ATTRIBUTES, SET_TAGS }

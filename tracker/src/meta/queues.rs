@@ -276,3 +276,8 @@ pub(crate) async fn old_queues_moved(tx: &mut Tx, now: Timestamp, limit: usize) 
     }
     Ok(moved)
 }
+
+catalogue! {
+    REPLICATE, DUE_REPLICATE, CLAIM_REPLICATE, DUE_DELETE, CLAIM_DELETE, EXTEND, DONE, LATER, AGAIN, UNCLAIM,
+    DELETE, DELETE_DONE, DELETE_LATER, OLD, OLD_DONE, OLD_LATER, OLD_LATER_DONE,
+}

@@ -59,3 +59,5 @@ pub(crate) async fn forget_all(tx: &mut Tx, fids: &[Fid]) -> Result<(), Error> {
     }
     Ok(())
 }
+
+catalogue! { ADD, OF, FORGET, FORGET_ALL }

@@ -247,3 +247,5 @@ pub(crate) async fn join_done(tx: &mut Tx, object: Fid) -> Result<(), Error> {
     tx.run(&DONE, vec![object.into()]).await?;
     Ok(())
 }
+
+catalogue! { INSERT, PIECES, PARTS, NTH, PART_FIDS, JOINED, QUEUE, DUE, DEFER, DONE }

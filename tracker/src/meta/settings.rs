@@ -38,3 +38,5 @@ const UNSET: Sql = sql("delete from server_settings where field = ?");
 pub async fn unset(tx: &mut Tx, field: &str) -> Result<(), DbError> {
     tx.run(&UNSET, vec![field.into()]).await.map(drop)
 }
+
+catalogue! { VALUE_OF, SET, UNSET }

@@ -97,6 +97,28 @@ impl Sql {
     }
 }
 
+#[cfg(test)]
+impl Sql {
+    /// Items and arguments with which the text can be rendered: two items, as wide as the columns before the list.
+    pub(super) fn sample(&self, engine: Engine) -> (usize, usize) {
+        let written = self.written_for(engine);
+        let Some((head, tail)) = written.split_once(LIST) else {
+            return (0, placeholders(written));
+        };
+        let head_words = head.trim_end();
+        let words = head_words
+            .strip_suffix("values")
+            .or_else(|| head_words.strip_suffix("in"))
+            .unwrap_or(head_words);
+        let words = words.trim_end();
+        let width = words
+            .strip_suffix(')')
+            .and_then(|columns| columns.rsplit_once('('))
+            .map_or(1, |(_, columns)| columns.split(',').count());
+        (2, placeholders(head) + placeholders(tail) + 2 * width)
+    }
+}
+
 /// How many arguments a text takes.
 fn placeholders(text: &str) -> usize {
     text.bytes().filter(|byte| *byte == b'?').count()

@@ -39,3 +39,5 @@ pub(crate) async fn forget(tx: &mut Tx, fids: &[Fid]) -> Result<(), Error> {
     }
     Ok(())
 }
+
+catalogue! { OLD, FORGET }

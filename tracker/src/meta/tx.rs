@@ -5,6 +5,9 @@ use sqlx::{
     pool::PoolConnection,
 };
 
+#[cfg(test)]
+use sqlx::SqlSafeStr as _;
+
 use super::{
     error::DbError,
     row::{Raw, Row, Value},
@@ -165,6 +168,23 @@ impl Tx {
             Wire::MySql(wire) => wire.execute(script).await.map(drop),
         };
         done.map_err(|source| DbError::Statement { sql: text, source })
+    }
+
+    /// Prepares a statement without running it; a list gets two items.
+    #[cfg(test)]
+    pub(super) async fn prepare(&mut self, sql: &Sql) -> Result<(), DbError> {
+        let engine = self.engine();
+        let (tuples, args) = sql.sample(engine);
+        let text = AssertSqlSafe(sql.rendered(engine, tuples, args)?);
+        let done = match self.wire() {
+            Wire::Sqlite(wire) => wire.prepare(text.into_sql_str()).await.map(drop),
+            Wire::Postgres(wire) => wire.prepare(text.into_sql_str()).await.map(drop),
+            Wire::MySql(wire) => wire.prepare(text.into_sql_str()).await.map(drop),
+        };
+        done.map_err(|source| DbError::Statement {
+            sql: sql.written_for(engine),
+            source,
+        })
     }
 
     /// Commits a transaction of PostgreSQL or MySQL; does nothing on a connection that has none of its own.

@@ -310,3 +310,8 @@ pub(crate) async fn parts_removed(tx: &mut Tx, id: &UploadId) -> Result<(), Erro
     tx.run(&REMOVE_PARTS, vec![id.0.as_str().into()]).await?;
     Ok(())
 }
+
+catalogue! {
+    INSERT, BY_ID, HELD, COMPLETED, DELETE, FORGETTABLE, FORGET, PAGE, PARTS, PART, COPIES, REMOVE_PART,
+    ADD_PART, REMOVE_PARTS,
+}

@@ -168,3 +168,8 @@ fn credential_of(row: &Row) -> Result<Credential, Error> {
         user,
     })
 }
+
+catalogue! {
+    PAGE, BY_ID, NAMED, BY_NAME, LOCK, INSERT, REMOVE, REMOVE_KEYS, KEY, KEYS, KEYS_OF, INSERT_KEY,
+    REMOVE_KEY,
+}

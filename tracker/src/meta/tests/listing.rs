@@ -7,7 +7,7 @@ use mogul_storage::Fid;
 use super::engines::for_each_engine;
 use crate::{
     command::objects::{Entry, ListFrom, ListObjects},
-    meta::{Db, Sql, Value, listing, sql::sql},
+    meta::{Db, DbConfig, Engine, Sql, Value, listing, sql::sql},
     model::{ClassId, DomainId, ETag, Key, Timestamp, UserId},
 };
 
@@ -389,4 +389,34 @@ async fn no_entries_are_given_when_none_are_asked_for() {
         assert!(page.entries.is_empty() && !page.more);
     })
     .await;
+}
+
+#[tokio::test]
+async fn sqlite_answers_listings_by_seeks_alone() {
+    let db = Db::open(DbConfig::Memory).await.unwrap();
+    db.migrate().await.unwrap();
+    let mut reader = db.reader().await.unwrap();
+    for (name, statement) in listing::STATEMENTS {
+        let explain = ["explain query plan ", statement.written_for(Engine::Sqlite)].concat();
+        let explain = sql(Box::leak(explain.into_boxed_str()));
+        let args = explain
+            .written_for(Engine::Sqlite)
+            .matches('?')
+            .map(|_| Value::from(1_u8))
+            .collect();
+        let rows = reader.rows(&explain, args).await.unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.text(3).unwrap()).collect();
+
+        assert!(
+            plan.iter()
+                .any(|step| step.contains("(dmid=? AND dkey>? AND dkey<?)")),
+            "{name}: {plan:#?}"
+        );
+        assert!(
+            !plan
+                .iter()
+                .any(|step| step.contains("SCAN file") || step.contains("TEMP B-TREE")),
+            "{name}: {plan:#?}"
+        );
+    }
 }

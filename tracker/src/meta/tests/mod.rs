@@ -4,4 +4,6 @@ pub(crate) mod engines;
 mod fid_blocks;
 mod listing;
 mod objects;
+mod schema;
+mod statements;
 mod suite;

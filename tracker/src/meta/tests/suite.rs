@@ -3,7 +3,7 @@
 use super::engines::for_each_engine;
 use crate::{
     Error,
-    meta::{Sql, Tx, Value, settings, sql::sql},
+    meta::{Db, DbConfig, Sql, Tx, Value, settings, sql::sql},
 };
 
 const CHECKSUMS: Sql = sql("select fid, hashtype, checksum from checksum order by fid limit 10");
@@ -86,4 +86,118 @@ async fn lists_of_rows_are_written_and_lists_of_numbers_are_found() {
         );
     })
     .await;
+}
+
+const ADD_DOMAIN: Sql = sql("insert into domain (dmid, namespace) values (?, ?)");
+const DOMAINS: Sql = sql("select dmid from domain order by dmid limit 1000");
+
+/// Adds a domain; every third command fails after it has written, every seventh panics.
+async fn add_or_fail(tx: &mut Tx, number: u16) -> Result<u16, Error> {
+    tx.run(&ADD_DOMAIN, vec![number.into(), format!("d{number}").into()])
+        .await?;
+    assert!(!number.is_multiple_of(7), "the command panics as the test wants");
+    if number.is_multiple_of(3) {
+        Err(Error::Busy)
+    } else {
+        Ok(number)
+    }
+}
+
+async fn domains(db: &Db) -> Vec<u16> {
+    let rows = db
+        .reader()
+        .await
+        .unwrap()
+        .rows(&DOMAINS, Vec::new())
+        .await
+        .unwrap();
+    rows.iter()
+        .map(|row| u16::try_from(row.int(0).unwrap()).unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn of_many_commands_at_once_each_does_all_or_nothing_and_is_told_so() {
+    for_each_engine(async |db| {
+        let commands = (1..=200_u16).map(|number| {
+            let db = db.clone();
+            tokio::spawn(async move { db.write(move |tx| Box::pin(add_or_fail(tx, number))).await })
+        });
+        let answers = futures_util::future::join_all(commands).await;
+
+        let told: Vec<u16> = answers
+            .into_iter()
+            .filter_map(|answer| answer.unwrap().ok())
+            .collect();
+        let expected: Vec<u16> = (1..=200)
+            .filter(|number: &u16| !number.is_multiple_of(3) && !number.is_multiple_of(7))
+            .collect();
+        assert_eq!(told, expected);
+        assert_eq!(domains(&db).await, expected);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_command_is_done_though_its_caller_went_away() {
+    for_each_engine(async |db| {
+        let mut write = Box::pin(db.write(|tx| Box::pin(add_or_fail(tx, 1))));
+        assert!(futures_util::poll!(write.as_mut()).is_pending());
+        drop(write);
+
+        while domains(&db).await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_answered_is_there_for_the_next_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = DbConfig::Sqlite {
+        path: folder.path().join("mogul.sqlite"),
+    };
+    let db = Db::open(config.clone()).await.unwrap();
+    db.migrate().await.unwrap();
+    db.write(|tx| Box::pin(add_or_fail(tx, 1))).await.unwrap();
+
+    // The first handle is still open: nothing was closed or checkpointed in between.
+    let next = Db::open(config).await.unwrap();
+
+    assert_eq!(domains(&next).await, [1]);
+}
+
+#[tokio::test]
+async fn a_number_that_no_engine_can_hold_is_refused() {
+    for_each_engine(async |db| {
+        let args = || vec![Value::from(u64::MAX), Value::from("x")];
+        let refused = db
+            .write(move |tx| Box::pin(async move { Ok(tx.run(&ADD_DOMAIN, args()).await?) }))
+            .await;
+
+        assert!(matches!(refused, Err(Error::Database(source)) if source.to_string().contains("too large")));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_an_error_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mogul.sqlite");
+    std::fs::write(&path, "these are not the pages of a database, ".repeat(100)).unwrap();
+
+    let opened = Db::open(DbConfig::Sqlite { path: path.clone() }).await;
+
+    assert!(opened.is_err());
+    assert!(
+        std::fs::read_to_string(&path)
+            .unwrap()
+            .starts_with("these are not")
+    );
+    assert!(
+        Db::open(DbConfig::Url("oracle://somewhere/else".to_owned()))
+            .await
+            .is_err()
+    );
 }
