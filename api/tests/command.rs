@@ -1,5 +1,7 @@
 //! The binary as operators meet it: exit codes, one-line errors, start and stop, the admin command line.
 
+#![expect(clippy::unwrap_used, reason = "this is all test, helpers included")]
+
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Read, Write},

@@ -1,7 +1,7 @@
 //! The errors of the admin face: the one translation of the tracker's, as RFC 9457 problem documents.
 
 use axum::{
-    body::Body,
+    Json,
     extract::rejection::{JsonRejection, QueryRejection},
     response::{IntoResponse, Response},
 };
@@ -77,10 +77,8 @@ impl Problem {
             detail: &self.detail,
             request_id: id.as_str(),
         };
-        let text = serde_json::to_vec(&document).expect("texts and numbers are always JSON");
-        let mut answer = Response::new(Body::from(text));
-        *answer.status_mut() = self.status;
         let kind = HeaderValue::from_static("application/problem+json");
+        let mut answer = (self.status, Json(document)).into_response();
         answer.headers_mut().insert(header::CONTENT_TYPE, kind);
         answer
     }

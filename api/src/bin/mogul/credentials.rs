@@ -8,8 +8,9 @@ use std::{
 };
 
 use mogul_tracker::{
+    command::users::generate_key,
     model::{AccessKey, SecretKey},
-    rng::{self, Entropy},
+    rng::Entropy,
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,7 @@ use crate::config::Config;
 /// The file in the first data directory.
 const FILE: &str = "root-credentials.json";
 
-/// The shortest secret that is taken, in bytes; AWS's SDKs and MinIO's tools draw the same line.
+/// The shortest secret that is taken, in bytes; AWS's SDKs and `MinIO`'s tools draw the same line.
 const SECRET_BYTES_MIN: usize = 8;
 
 /// The shortest access key that is taken, in bytes.
@@ -131,7 +132,11 @@ impl RootKey {
         if let Some(kept) = RootKey::read(dir)? {
             return Ok((kept, Origin::Kept));
         }
-        let made = RootKey::make(entropy);
+        let (access_key, secret_key) = generate_key(entropy);
+        let made = RootKey {
+            access_key,
+            secret_key,
+        };
         made.keep(dir)?;
         Ok((made, Origin::Made))
     }
@@ -187,21 +192,6 @@ impl RootKey {
             access_key: AccessKey(access_key),
             secret_key: SecretKey(secret_key),
         })
-    }
-
-    /// 20 characters that begin with `MG`, and 240 random bits.
-    fn make(entropy: &dyn Entropy) -> RootKey {
-        const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-        let id: String = rng::fill::<18>(entropy)
-            .iter()
-            .map(|byte| char::from(ALPHABET[usize::from(byte % 32)]))
-            .collect();
-        use base64::Engine as _;
-        let secret = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(rng::fill::<30>(entropy));
-        RootKey {
-            access_key: AccessKey(format!("MG{id}")),
-            secret_key: SecretKey(secret),
-        }
     }
 
     /// Writes the key so that it is whole or absent, and there after a power cut: clients will be told of it.

@@ -45,7 +45,7 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
 /// How long sent bytes may stay unacknowledged, or a client refuse to read on, before the operating system gives the
 /// connection up.
-const UNREAD_MAX: Duration = Duration::from_secs(300);
+const UNREAD_MAX: Duration = Duration::from_mins(5);
 
 /// How long to wait when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -123,12 +123,7 @@ impl Listener {
             address,
             key,
             flag,
-            reason: match error.kind() {
-                io::ErrorKind::AddrInUse => "the port is taken by another program".to_owned(),
-                io::ErrorKind::AddrNotAvailable => "the address is not of this machine".to_owned(),
-                io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege".to_owned(),
-                _ => error.to_string(),
-            },
+            reason: reason_of(&error),
         })
     }
 
@@ -147,6 +142,24 @@ impl Listener {
         info!(face = serving.face, address = %self.address, scheme, "listening");
         let tasks = serving.tasks.clone();
         tasks.spawn(accept(self.socket, serving, service));
+    }
+}
+
+fn reason_of(error: &io::Error) -> String {
+    let known = [
+        (io::ErrorKind::AddrInUse, "the port is taken by another program"),
+        (
+            io::ErrorKind::AddrNotAvailable,
+            "the address is not of this machine",
+        ),
+        (
+            io::ErrorKind::PermissionDenied,
+            "ports below 1024 need a privilege",
+        ),
+    ];
+    match known.iter().find(|(kind, _)| *kind == error.kind()) {
+        Some((_, reason)) => (*reason).to_owned(),
+        None => error.to_string(),
     }
 }
 

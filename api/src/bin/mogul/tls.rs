@@ -119,12 +119,9 @@ fn server_config(cert: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
 
 fn refused(what: &'static str, path: &Path, error: pem::Error) -> TlsError {
     let path = path.to_owned();
-    match error {
-        pem::Error::Io(source) => TlsError::Unreadable { what, path, source },
-        other => TlsError::NotPem {
-            what,
-            path,
-            reason: other.to_string(),
-        },
+    if let pem::Error::Io(source) = error {
+        return TlsError::Unreadable { what, path, source };
     }
+    let reason = error.to_string();
+    TlsError::NotPem { what, path, reason }
 }

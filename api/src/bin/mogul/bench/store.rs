@@ -17,7 +17,7 @@ use crate::client::{
 /// Largest answer that is read into memory in bytes: a page of 1,000 keys of 1,024 bytes, escaped.
 const DOCUMENT_BYTES_MAX: usize = 8 << 20;
 
-/// Keys of one page and of one DeleteObjects.
+/// Keys of one page and of one `DeleteObjects`.
 const PAGE: usize = 1000;
 
 /// Why a request did not do what it should.
@@ -223,11 +223,14 @@ impl Caller {
     async fn remove(&mut self, keys: &[String]) -> Result<(), StoreError> {
         debug_assert!(keys.len() <= PAGE, "S3 takes no more at once");
         // Our keys need no escaping: see `Store`.
-        let objects: String = keys
+        let objects: Vec<String> = keys
             .iter()
             .map(|key| format!("<Object><Key>{key}</Key></Object>"))
             .collect();
-        let body = Bytes::from(format!("<Delete><Quiet>true</Quiet>{objects}</Delete>"));
+        let body = Bytes::from(format!(
+            "<Delete><Quiet>true</Quiet>{}</Delete>",
+            objects.concat()
+        ));
         let checksum = base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(&body));
         let headers = [("x-amz-checksum-sha256", checksum.as_str())];
         let answer = self

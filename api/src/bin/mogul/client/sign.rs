@@ -129,15 +129,19 @@ fn canonical_request(request: &ToSign<'_>, date: &str) -> (String, String) {
     ];
     headers.extend_from_slice(request.headers);
     headers.sort_unstable();
-    let lines: String = headers
+    let lines: Vec<String> = headers
         .iter()
         .map(|(name, value)| format!("{name}:{value}\n"))
         .collect();
     let names: Vec<&str> = headers.iter().map(|(name, _)| *name).collect();
     let names = names.join(";");
     let canonical = format!(
-        "{}\n{}\n{}\n{lines}\n{names}\n{}",
-        request.method, request.path, request.query, request.payload_sha256
+        "{}\n{}\n{}\n{}\n{names}\n{}",
+        request.method,
+        request.path,
+        request.query,
+        lines.concat(),
+        request.payload_sha256
     );
     (canonical, names)
 }
@@ -188,6 +192,14 @@ mod tests {
         found.unwrap().1.to_owned()
     }
 
+    /// Method, path, query, headers.
+    type Case<'a> = (
+        &'a str,
+        &'a str,
+        &'a [(&'a str, &'a str)],
+        &'a [(&'static str, &'a str)],
+    );
+
     #[test]
     fn signatures_are_those_of_aws_sigv4() {
         let mut signer = Signer::new(
@@ -195,7 +207,7 @@ mod tests {
             SecretKey("SECRET".into()),
             "eu-west-3".into(),
         );
-        let cases: &[(&str, &str, &[(&str, &str)], &[(&'static str, &str)])] = &[
+        let cases: &[Case<'_>] = &[
             ("GET", "/", &[], &[]),
             ("PUT", "/bucket/key", &[], &[]),
             ("GET", "/admin/v1/users/a%2Bb%40c", &[], &[]),

@@ -34,13 +34,12 @@ impl Layers {
                 reason: syntax_reason(&text, &error),
             })?;
         for (name, value) in table {
-            match value {
-                toml::Value::Table(inner) => {
-                    for (leaf, value) in inner {
-                        self.add_toml(path, &format!("{name}.{leaf}"), value)?;
-                    }
-                }
-                value => self.add_toml(path, &name, value)?,
+            let toml::Value::Table(inner) = value else {
+                self.add_toml(path, &name, value)?;
+                continue;
+            };
+            for (leaf, value) in inner {
+                self.add_toml(path, &format!("{name}.{leaf}"), value)?;
             }
         }
         Ok(())

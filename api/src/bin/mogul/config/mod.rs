@@ -109,7 +109,7 @@ settings! {
     log: String = "log", Some("log"), Some("info");
     /// Address of the S3 port.
     s3_listen: SocketAddr = "s3.listen", Some("s3"), Some("127.0.0.1:9000");
-    /// Region of the server: what clients sign for and what GetBucketLocation answers.
+    /// Region of the server: what clients sign for and what `GetBucketLocation` answers.
     s3_region: String = "s3.region", Some("region"), Some("us-east-1");
     /// Host names under which buckets are subdomains (virtual-host style), without the port. Path style always works.
     s3_domains: Vec<String> = "s3.domains", None, Some("");

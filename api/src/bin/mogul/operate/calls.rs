@@ -153,8 +153,8 @@ fn refusal(problem: &Value, status: StatusCode) -> String {
 }
 
 fn listed(answer: &mut Value, name: &str) -> anyhow::Result<Vec<Value>> {
-    match answer[name].take() {
-        Value::Array(entries) => Ok(entries),
-        _ => bail!("the server's answer has no list of {name}"),
-    }
+    let Value::Array(entries) = answer[name].take() else {
+        bail!("the server's answer has no list of {name}");
+    };
+    Ok(entries)
 }
