@@ -22,15 +22,16 @@ use mogul_storage::{
 use super::{Job, JobName, Next};
 use crate::{
     Error, Tracker,
+    command::files::{Copies, CreateOpen},
     meta::{
         Tx,
+        committer::Replication,
         files::{self, FileRow},
         queues, replicas,
         segments::{self, JoinClaim, Piece},
     },
     model::{Class, Timestamp},
-    placement::{Wish, choose},
-    policy::PolicySpec,
+    refresh::policy_of,
 };
 
 /// How long one attempt has an object to itself. Joining the largest object takes less; a tracker that died is not waited
@@ -39,13 +40,11 @@ const CLAIM: Duration = Duration::from_secs(1_000);
 /// Wait after the first failed attempt; it doubles with each.
 const BACKOFF_MIN: Duration = Duration::from_secs(10);
 /// Longest wait between attempts.
-const BACKOFF_MAX: Duration = Duration::from_secs(3_600);
+const BACKOFF_MAX: Duration = Duration::from_hours(1);
 
 /// The job: see the module.
 #[derive(Clone)]
-pub struct Join {
-    tracker: Tracker,
-}
+pub struct Join(Tracker);
 
 /// An object to be joined, as the database has it.
 struct Joinable {
@@ -70,8 +69,8 @@ enum GatherError {
 impl Join {
     /// The job of a tracker.
     #[must_use]
-    pub fn new(tracker: Tracker) -> Join {
-        Join { tracker }
+    pub fn new(tracker: &Tracker) -> Join {
+        Join(tracker.clone())
     }
 }
 
@@ -79,8 +78,8 @@ impl Job for Join {
     const NAME: JobName = JobName::Join;
 
     async fn step(&mut self) -> Result<Next, Error> {
-        let now = self.tracker.now();
-        let write = self.tracker.db().write(move |tx| {
+        let now = self.0.now();
+        let write = self.0.db().write(move |tx| {
             Box::pin(async move { segments::join_claimed(tx, now, now.after(CLAIM)).await })
         });
         let Some(claim) = write.await? else {
@@ -97,15 +96,15 @@ impl Job for Join {
 impl Join {
     /// Joins one object, or finds that there is nothing to join.
     async fn join(&self, claim: JoinClaim) -> Result<(), Error> {
-        let mut tx = self.tracker.db().reader().await?;
-        let found = joinable(&mut tx, &self.tracker, claim.fid).await?;
+        let mut tx = self.0.db().reader().await?;
+        let found = joinable(&mut tx, &self.0, claim.fid).await?;
         drop(tx);
         let Some(object) = found else {
             return self.deleted(claim.fid).await;
         };
         let parts: Option<Vec<Fid>> = object.pieces.iter().map(|piece| piece.fid).collect();
         let parts = parts.filter(|parts| !parts.is_empty());
-        let small_enough = object.file.size <= self.tracker.settings().join_bytes_max;
+        let small_enough = object.file.size <= self.0.settings().join_bytes_max;
         let Some(parts) = parts.filter(|_| small_enough) else {
             return self.done(claim.fid).await;
         };
@@ -118,20 +117,18 @@ impl Join {
 
     /// Lets devices that hold all parts join them, as many as the class wants copies. Answers which did.
     async fn join_in_place(&self, object: &Joinable, parts: &[Fid]) -> Vec<DevId> {
-        let view = self.tracker.view();
-        let room = object
-            .file
-            .size
-            .saturating_add(self.tracker.settings().min_free_bytes);
+        let view = self.0.view();
+        let room = object.file.size.saturating_add(self.0.settings().min_free_bytes);
         let free = |device: &DevId| {
             let candidate = view.device(*device).filter(|view| view.takes_files());
             candidate
                 .and_then(|view| view.free_bytes)
                 .is_some_and(|free| free > room)
         };
+        let wanted = policy_of(&object.class).copies(object.class.mindevcount);
         let mut joined = Vec::new();
         for device in holding_all(&object.pieces).into_iter().filter(free) {
-            if joined.len() >= usize::from(object.class.mindevcount) {
+            if joined.len() >= usize::from(wanted) {
                 break;
             }
             match self.join_on(object, parts, device).await {
@@ -146,7 +143,7 @@ impl Join {
 
     /// Lets one device join the parts, and checks what came of it.
     async fn join_on(&self, object: &Joinable, parts: &[Fid], device: DevId) -> Result<(), NodeError> {
-        let node = self.tracker.nodes().get(device).ok_or(NodeError::NoDevice)?;
+        let node = self.0.nodes().get(device).ok_or(NodeError::NoDevice)?;
         let at = DevFid {
             device,
             fid: object.file.fid,
@@ -186,7 +183,7 @@ impl Join {
         let stored = stored.await;
         let bad = std::mem::take(&mut *bad.lock().unwrap_or_else(PoisonError::into_inner));
         for copy in bad {
-            self.tracker.report_bad_copy(copy).await;
+            self.0.report_bad_copy(copy).await;
         }
         match stored {
             Ok(stored) => Ok(stored.stored),
@@ -199,7 +196,6 @@ impl Join {
 
     /// Where an object is gathered: devices that hold the most parts first.
     fn targets(&self, object: &Joinable) -> Result<Vec<Target>, Error> {
-        let view = self.tracker.view();
         let mut prefer: Vec<(usize, DevId)> = Vec::new();
         for device in object.pieces.iter().flat_map(|piece| &piece.devices) {
             match prefer.iter_mut().find(|(_, known)| known == device) {
@@ -209,23 +205,12 @@ impl Join {
         }
         prefer.sort_unstable_by(|a, b| b.cmp(a));
         let prefer: Vec<DevId> = prefer.into_iter().map(|(_, device)| device).collect();
-        let wish = Wish {
-            copies: usize::from(object.class.mindevcount),
-            size: object.file.size,
-            min_free_bytes: self.tracker.settings().min_free_bytes,
-            policy: PolicySpec::parse(&object.class.policy).unwrap_or(PolicySpec::DEFAULT),
+        self.0.targets(&CreateOpen {
+            class: &object.class,
+            size: Some(object.file.size),
+            copies: Copies::OfClass,
             prefer: &prefer,
-        };
-        let chosen = choose(&view.candidates(), &wish, || self.tracker.entropy().next_u64());
-        let targets = chosen.into_iter().filter_map(|device| {
-            let node = self.tracker.nodes().get(device)?.clone();
-            Some(Target { device, node })
-        });
-        let targets: Vec<Target> = targets.collect();
-        if targets.is_empty() {
-            return Err(Error::NoDevices);
-        }
-        Ok(targets)
+        })
     }
 
     /// The bytes of all parts, one after the other; copies that fail go to `bad`.
@@ -234,8 +219,8 @@ impl Join {
         object: &Joinable,
         bad: &Arc<Mutex<Vec<BadCopy>>>,
     ) -> Result<impl Stream<Item = Result<Bytes, GatherError>> + Send + use<>, Error> {
-        let view = self.tracker.view();
-        let whole = |piece| self.tracker.download(&view, piece, 0, object.file.size);
+        let view = self.0.view();
+        let whole = |piece| self.0.download(&view, piece, 0, object.file.size);
         let downloads = object
             .pieces
             .iter()
@@ -253,12 +238,11 @@ impl Join {
 
     /// Puts the file on record and gives the parts up; or the file, if the object has gone meanwhile.
     async fn record(&self, object: &Joinable, devices: Vec<DevId>) -> Result<(), Error> {
-        let now = self.tracker.now();
+        let now = self.0.now();
         let fid = object.file.fid;
-        let copies = devices.len();
-        let wanted = usize::from(object.class.mindevcount);
+        let replication = self.0.replication(&object.class, &devices);
         let devices = Arc::new(devices);
-        let write = self.tracker.db().write(move |tx| {
+        let write = self.0.db().write(move |tx| {
             let devices = Arc::clone(&devices);
             Box::pin(async move {
                 given(tx, fid, &devices).await?;
@@ -270,26 +254,26 @@ impl Join {
                 segments::segments_joined(tx, fid).await?;
                 files::release_parts(tx, &parts, now).await?;
                 files::devcount_updated(tx, fid).await?;
-                if devices.len() < wanted {
+                if replication == Replication::Queued {
                     queues::replicate_suspect(tx, &[fid]).await?;
                 }
                 segments::join_done(tx, fid).await
             })
         });
         write.await?;
-        self.tracker.wake(JobName::Delete);
-        if copies < wanted {
-            self.tracker.wake(JobName::Replicate);
+        self.0.wake(JobName::Delete);
+        if replication == Replication::Queued {
+            self.0.wake(JobName::Replicate);
         }
         Ok(())
     }
 
     /// The object has been deleted: whatever an attempt before left of it goes, too.
     async fn deleted(&self, fid: Fid) -> Result<(), Error> {
-        let now = self.tracker.now();
-        let devices: Vec<DevId> = self.tracker.view().devices().map(|view| view.device.id).collect();
+        let now = self.0.now();
+        let devices: Vec<DevId> = self.0.view().devices().map(|view| view.device.id).collect();
         let devices = Arc::new(devices);
-        let write = self.tracker.db().write(move |tx| {
+        let write = self.0.db().write(move |tx| {
             let devices = Arc::clone(&devices);
             Box::pin(async move {
                 given(tx, fid, &devices).await?;
@@ -297,14 +281,14 @@ impl Join {
             })
         });
         write.await?;
-        self.tracker.wake(JobName::Delete);
+        self.0.wake(JobName::Delete);
         Ok(())
     }
 
     /// There is nothing to join.
     async fn done(&self, fid: Fid) -> Result<(), Error> {
         let write = self
-            .tracker
+            .0
             .db()
             .write(move |tx| Box::pin(async move { segments::join_done(tx, fid).await }));
         write.await
@@ -313,13 +297,13 @@ impl Join {
     /// Tries again later, each time later.
     async fn put_off(&self, claim: JoinClaim) -> Result<(), Error> {
         let doubled = BACKOFF_MIN.saturating_mul(1 << claim.failcount.min(16));
-        let at = self.tracker.now().after(doubled.min(BACKOFF_MAX));
+        let at = self.0.now().after(doubled.min(BACKOFF_MAX));
         let failed = JoinClaim {
             failcount: claim.failcount.saturating_add(1),
             ..claim
         };
         let write = self
-            .tracker
+            .0
             .db()
             .write(move |tx| Box::pin(async move { segments::join_deferred(tx, failed, at).await }));
         write.await

@@ -22,7 +22,7 @@ pub(crate) const READERS_GRACE: Duration = Duration::from_secs(5);
 
 /// How long the bytes of a part stay after its object has ended or has been joined: whoever reads the object in segments
 /// opens the next one only when the last is read.
-pub(crate) const SEGMENT_READERS_GRACE: Duration = Duration::from_secs(60);
+pub(crate) const SEGMENT_READERS_GRACE: Duration = Duration::from_mins(1);
 
 /// A row of `file`, without its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

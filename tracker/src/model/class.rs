@@ -89,12 +89,12 @@ pub struct Class {
 }
 
 impl Class {
-    /// Durable copies that an answer waits for: never more than [`Class::mindevcount`], never none.
+    /// Durable copies that an answer waits for, if the class's policy wants so many: never more, never none.
     #[must_use]
-    pub fn copies_acknowledged(&self) -> usize {
+    pub fn copies_acknowledged(&self, wanted: u8) -> usize {
         let copies = match self.ack {
-            Ack::All => self.mindevcount,
-            Ack::Copies(copies) => copies.min(self.mindevcount),
+            Ack::All => wanted,
+            Ack::Copies(copies) => copies.min(wanted),
         };
         usize::from(copies.max(1))
     }

@@ -243,7 +243,7 @@ impl Server {
         driver.spawn(&Monitor::new(tracker), 1, monitor::PERIOD);
         driver.spawn(&Replicate::new(tracker), REPLICATE_WORKERS, replicate::PERIOD);
         driver.spawn(&Delete::new(tracker), DELETE_WORKERS, delete::PERIOD);
-        driver.spawn(&Join::new(tracker.clone()), 1, JOIN_PERIOD);
+        driver.spawn(&Join::new(tracker), 1, JOIN_PERIOD);
         driver.spawn(&Sweep::new(tracker), 1, sweep::PERIOD);
         driver.spawn(&Expire::new(tracker), 1, expire::PERIOD);
         driver

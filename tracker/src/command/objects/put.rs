@@ -1,6 +1,6 @@
 //! Storing an object: what was written becomes the current object of its key.
 
-use mogul_storage::HashType;
+use mogul_storage::{DevId, HashType};
 
 use super::{PutVersion, Written};
 use crate::{
@@ -13,6 +13,8 @@ use crate::{
         objects::ObjectRow,
     },
     model::{Checksum, ChecksumType, Class, Degraded, ETag},
+    policy::{Advice, Situation},
+    refresh::policy_of,
 };
 
 /// Copies that are good enough to answer for.
@@ -38,7 +40,7 @@ impl Tracker {
     /// # Cancel safety
     /// Dropping the future after the first poll does not stop the write.
     pub async fn put_version(&self, request: PutVersion) -> Result<Written, Error> {
-        let accepted = match accepted(&request.opened.class, &request.stored) {
+        let accepted = match self.accepted(&request.opened.class, &request.stored) {
             Ok(accepted) => accepted,
             Err(error) => {
                 self.abandon(&request.opened, &request.stored.devices).await?;
@@ -111,26 +113,38 @@ impl Tracker {
     }
 }
 
-/// Weighs the copies that were written against what the class demands.
-///
-/// # Errors
-/// [`Error::TooFewCopies`] if there is none, or fewer than an answer waits for and the class refuses that.
-pub(crate) fn accepted(class: &Class, stored: &Stored) -> Result<Accepted, Error> {
-    let written = stored.devices.len();
-    let required = class.copies_acknowledged();
-    let degraded = written < required;
-    if written == 0 || (degraded && class.degraded == Degraded::Refuse) {
-        return Err(Error::TooFewCopies { written, required });
+impl Tracker {
+    /// Weighs the copies that were written against what the class demands.
+    ///
+    /// # Errors
+    /// [`Error::TooFewCopies`] if there is none, or fewer than an answer waits for and the class refuses that.
+    pub(crate) fn accepted(&self, class: &Class, stored: &Stored) -> Result<Accepted, Error> {
+        let written = stored.devices.len();
+        let required = class.copies_acknowledged(policy_of(class).copies(class.mindevcount));
+        let degraded = written < required;
+        if written == 0 || (degraded && class.degraded == Degraded::Refuse) {
+            return Err(Error::TooFewCopies { written, required });
+        }
+        Ok(Accepted {
+            replication: self.replication(class, &stored.devices),
+            degraded,
+        })
     }
-    let replication = if written < usize::from(class.mindevcount) {
-        Replication::Queued
-    } else {
-        Replication::Complete
-    };
-    Ok(Accepted {
-        replication,
-        degraded,
-    })
+
+    /// Whether the policy of a class wants more than copies on these devices: as many, but badly spread ones, too, are
+    /// queued.
+    pub(crate) fn replication(&self, class: &Class, devices: &[DevId]) -> Replication {
+        let situation = Situation {
+            mindevcount: class.mindevcount,
+            on: devices,
+            failed: &[],
+            devices: &self.view().policy_devices(self.settings().min_free_bytes),
+        };
+        match policy_of(class).advise(&situation) {
+            Advice::Happy | Advice::TooHappy => Replication::Complete,
+            Advice::CopyTo { .. } | Advice::NoAnswer => Replication::Queued,
+        }
+    }
 }
 
 /// The digest that `checksum` keeps for a class, if what was stored has it: number of the algorithm, and bytes.

@@ -149,7 +149,9 @@ async fn add(tx: &mut Tx, object: (Fid, &Upload), plan: Plan, modified: Timestam
     if parts == 1 {
         // One part needs no joining: its file is the object's.
         files::renamed(tx, fid, &upload.key).await?;
-        segments.iter_mut().for_each(|segment| segment.part_fid = None);
+        for segment in &mut segments {
+            segment.part_fid = None;
+        }
     } else {
         files::added(tx, &[new_file(fid, upload, plan.size)]).await?;
         segments::join_queued(tx, fid, modified).await?;

@@ -11,7 +11,7 @@ mod plan;
 use mogul_storage::Digest;
 
 use super::{
-    files::{Opened, Stored},
+    files::{Copies, CreateOpen, Opened, Stored},
     objects::Written,
 };
 use crate::{
@@ -25,8 +25,6 @@ use crate::{
         Attributes, Checksum, ChecksumType, Class, DomainId, ETag, Key, PartNumber, Tags, Timestamp, Upload,
         UploadId, UserId, WriteCondition,
     },
-    placement::{Wish, choose},
-    policy::PolicySpec,
     rng,
 };
 
@@ -135,17 +133,12 @@ impl Tracker {
     pub async fn create_upload(&self, request: CreateUpload) -> Result<Upload, Error> {
         let now = self.now();
         let class = &request.class;
-        let wish = Wish {
-            copies: usize::from(class.mindevcount),
-            size: 0,
-            min_free_bytes: self.settings().min_free_bytes,
-            policy: PolicySpec::parse(&class.policy).unwrap_or(PolicySpec::DEFAULT),
+        let targets = self.targets(&CreateOpen {
+            class,
+            size: None,
+            copies: Copies::OfClass,
             prefer: &[],
-        };
-        let devices = choose(&self.view().candidates(), &wish, || self.entropy().next_u64());
-        if devices.is_empty() {
-            return Err(Error::NoDevices);
-        }
+        })?;
         let upload = Upload {
             id: upload_id(now, self.entropy()),
             domain: class.domain,
@@ -156,7 +149,7 @@ impl Tracker {
             attributes: request.attributes,
             tags: request.tags,
             checksum: request.checksum,
-            devices,
+            devices: targets.iter().map(|target| target.device).collect(),
         };
         let added = std::sync::Arc::new(upload.clone());
         let write = self.db().write(move |tx| {

@@ -5,10 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::PutPart;
 use crate::{
     Error, Tracker,
-    command::{
-        files::{Opened, Stored},
-        objects::put::accepted,
-    },
+    command::files::{Opened, Stored},
     jobs::JobName,
     meta::{
         Tx,
@@ -39,7 +36,7 @@ impl Tracker {
     /// # Cancel safety
     /// Dropping the future after the first poll does not stop the write.
     pub async fn put_part(&self, request: PutPart) -> Result<Part, Error> {
-        let accepted = match accepted(&request.opened.class, &request.stored) {
+        let accepted = match self.accepted(&request.opened.class, &request.stored) {
             Ok(accepted) => accepted,
             Err(error) => {
                 self.abandon(&request.opened, &request.stored.devices).await?;

@@ -103,10 +103,10 @@ async fn an_object_is_found_as_it_was_written() {
         new.row.attributes = Some(r#"{"h":{"content-type":"a/b"},"u":{}}"#.to_owned());
         new.row.tags = Some(r#"[["k","v"]]"#.to_owned());
 
-        let committed = write(&committer, new.clone()).await.unwrap();
+        let written = write(&committer, new.clone()).await.unwrap();
 
-        assert_eq!(committed.modified, new.row.modified);
-        assert_eq!(committed.replaced, Replaced::None);
+        assert_eq!(written.modified, new.row.modified);
+        assert_eq!(written.replaced, Replaced::None);
         let mut tx = db.reader().await.unwrap();
         let found = object_by_key(&mut tx, domain, &new.key).await.unwrap().unwrap();
         assert_eq!((found.fid, found.size, &found.etag), (fid(5), 5, &new.row.etag));
@@ -132,10 +132,10 @@ async fn an_overwrite_ends_the_old_object_and_its_time_never_goes_back() {
         let mut earlier = object(domain, "k", 2, WriteCondition::default());
         earlier.row.modified = Timestamp::from_millis(400);
 
-        let committed = write(&committer, earlier).await.unwrap();
+        let written = write(&committer, earlier).await.unwrap();
 
-        assert_eq!(committed.modified, Timestamp::from_millis(1_000));
-        assert_eq!(committed.replaced, Replaced::Some);
+        assert_eq!(written.modified, Timestamp::from_millis(1_000));
+        assert_eq!(written.replaced, Replaced::Some);
         assert_eq!(current(&db, domain, "k").await, Some(2));
         assert_eq!(fids(&db, &FILES).await, [2]);
         assert_eq!(fids(&db, &ROWS).await, [2]);
