@@ -39,7 +39,7 @@ pub enum Error {
     /// The upload does not exist, or is of another bucket or key.
     #[error("no such upload")]
     UnknownUpload,
-    /// The listed part does not exist or has another ETag.
+    /// The listed part does not exist or has another entity tag.
     #[error("part {0:?} is unknown or differs")]
     UnknownPart(PartNumber),
     /// A part that is not the last is below the minimum.

@@ -47,7 +47,7 @@ pub fn choose(candidates: &[Candidate], wish: &Wish<'_>, chance: impl FnMut() ->
         .filter(|candidate| candidate.free_bytes > room)
         .copied()
         .collect();
-    let order = preferred_first(shuffle(with_room, chance), wish.prefer);
+    let order = preferred_first(&shuffle(with_room, chance), wish.prefer);
     let mut chosen = spread_over_hosts(&order, wish);
     for candidate in &order {
         if chosen.len() >= wish.copies {
@@ -87,7 +87,7 @@ fn draw(candidates: &[Candidate], chance: u64) -> usize {
 }
 
 /// Moves the preferred devices to the front, in the order of preference.
-fn preferred_first(order: Vec<Candidate>, prefer: &[DevId]) -> Vec<Candidate> {
+fn preferred_first(order: &[Candidate], prefer: &[DevId]) -> Vec<Candidate> {
     let find = |id: &DevId| order.iter().find(|candidate| candidate.id == *id).copied();
     let mut front: Vec<Candidate> = prefer.iter().filter_map(find).collect();
     let rest = order.iter().filter(|candidate| !prefer.contains(&candidate.id));
@@ -131,7 +131,7 @@ mod tests {
         }
     }
 
-    /// A small generator (SplitMix64) with a fixed seed: the tests count frequencies.
+    /// A small generator (`SplitMix64`) with a fixed seed: the tests count frequencies.
     fn chance() -> impl FnMut() -> u64 {
         let mut state = 7_u64;
         move || {

@@ -16,7 +16,7 @@ use crate::{Error, clock::Clock, model::Timestamp};
 /// The wait after the first failed step; it doubles with each that follows.
 const BACK_OFF_MIN: Duration = Duration::from_secs(1);
 /// The longest wait after failed steps.
-const BACK_OFF_MAX: Duration = Duration::from_secs(60);
+const BACK_OFF_MAX: Duration = Duration::from_mins(1);
 
 /// How a job is doing, all its workers together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -302,7 +302,7 @@ mod tests {
     async fn a_step_that_panics_counts_as_failed() {
         let mut case = case(|count| if count == 1 { panic!("oh") } else { Ok(Next::Idle) });
         case.steps(1).await;
-        while case.driver.status().get(&JobName::Delete).is_none() {
+        while !case.driver.status().contains_key(&JobName::Delete) {
             tokio::task::yield_now().await;
         }
 

@@ -13,13 +13,13 @@ use crate::{
 };
 
 /// A reservation of the tracker port is given up when it is this old, as in MogileFS.
-const TEMPFILE_AGE_MAX: Duration = Duration::from_secs(3600);
+const TEMPFILE_AGE_MAX: Duration = Duration::from_hours(1);
 /// How long a finished upload answers a repeated request to complete it.
-const UPLOAD_MEMORY: Duration = Duration::from_secs(24 * 3600);
+const UPLOAD_MEMORY: Duration = Duration::from_hours(24);
 /// Rows of each kind that one step takes.
 const BATCH: usize = 500;
 /// How often there is a look.
-pub const PERIOD: Duration = Duration::from_secs(60);
+pub const PERIOD: Duration = Duration::from_mins(1);
 
 /// The job.
 #[derive(Clone)]

@@ -22,9 +22,9 @@ use crate::{
 
 /// A process on a shared database that has not renewed its blocks for this long is dead: far longer than a database may
 /// be away without anybody giving up.
-const LEASE: Duration = Duration::from_secs(600);
+const LEASE: Duration = Duration::from_mins(10);
 /// How often a process renews its blocks.
-const RENEW_EVERY: Duration = Duration::from_secs(60);
+const RENEW_EVERY: Duration = Duration::from_mins(1);
 /// Fids asked for in one request.
 const LIST: usize = 1_000;
 /// How often there is a look without a wake.

@@ -65,7 +65,7 @@ impl HandClock {
     }
 }
 
-/// SplitMix64: the same numbers in each run.
+/// `SplitMix64`: the same numbers in each run.
 struct Seeded(AtomicU64);
 
 impl Entropy for Seeded {

@@ -59,6 +59,13 @@ struct Work {
     crc64: Option<[u8; 8]>,
 }
 
+/// What a file's copies are judged by.
+struct Rule<'a> {
+    policy: PolicySpec,
+    mindevcount: u8,
+    view: &'a ClusterView,
+}
+
 /// How the work on a file ended.
 enum End {
     /// There is nothing more to do.
@@ -135,7 +142,6 @@ impl Replicate {
     async fn satisfy(&self, work: &Work) -> Result<End, Error> {
         let fid = work.file.fid;
         let class = self.class_of(&work.file);
-        let policy = policy_of(&class);
         let mut failed = Vec::new();
         for _ in 0..CHANGES_MAX {
             let on = self.replicas(fid).await?;
@@ -143,18 +149,20 @@ impl Replicate {
                 return self.without_copies(fid).await;
             }
             let view = self.0.view();
-            match self.advice(&policy, &class, &view, (&on, &failed), work.file.size) {
+            let rule = Rule {
+                policy: policy_of(&class),
+                mindevcount: class.mindevcount,
+                view: &view,
+            };
+            match self.advice(&rule, &on, &failed, work.file.size) {
                 Advice::Happy => return Ok(End::Done),
                 Advice::NoAnswer => return Ok(End::Later),
-                Advice::TooHappy => {
-                    let spare = self.spare(&policy, &class, &view, &on);
-                    match spare {
-                        Some(device) if self.others_hold(work, &on, device).await => {
-                            self.drop_copy(fid, device).await?;
-                        }
-                        Some(_) | None => return Ok(End::Later),
+                Advice::TooHappy => match self.spare(&rule, &on) {
+                    Some(device) if self.others_hold(work, &on, device).await => {
+                        self.drop_copy(fid, device).await?;
                     }
-                }
+                    Some(_) | None => return Ok(End::Later),
+                },
                 Advice::CopyTo { ideal, desperate } => {
                     let Some(target) = self.pick(&view, &ideal, &desperate) else {
                         return Ok(End::Later);
@@ -171,22 +179,15 @@ impl Replicate {
         Ok(End::Later)
     }
 
-    /// Asks the policy.
-    fn advice(
-        &self,
-        policy: &PolicySpec,
-        class: &Class,
-        view: &ClusterView,
-        (on, failed): (&[DevId], &[DevId]),
-        size: u64,
-    ) -> Advice {
+    /// Asks the policy about a file of `size` bytes with copies on these devices, after copies to others have failed.
+    fn advice(&self, rule: &Rule<'_>, on: &[DevId], failed: &[DevId], size: u64) -> Advice {
         let room = size.saturating_add(self.0.settings().min_free_bytes);
-        let mut devices = view.policy_devices(room);
+        let mut devices = rule.view.policy_devices(room);
         for device in &mut devices {
             device.takes_files &= self.0.nodes().get(device.id).is_some();
         }
-        policy.advise(&Situation {
-            mindevcount: class.mindevcount,
+        rule.policy.advise(&Situation {
+            mindevcount: rule.mindevcount,
             on,
             failed,
             devices: &devices,
@@ -301,18 +302,18 @@ impl Job for Replicate {
 
 impl Replicate {
     /// The copy without which the policy is still content, if there is one that can be dropped: on the fullest device.
-    fn spare(&self, policy: &PolicySpec, class: &Class, view: &ClusterView, on: &[DevId]) -> Option<DevId> {
-        let known: BTreeSet<DevId> = view.devices().map(|device| device.device.id).collect();
+    fn spare(&self, rule: &Rule<'_>, on: &[DevId]) -> Option<DevId> {
+        let known: BTreeSet<DevId> = rule.view.devices().map(|device| device.device.id).collect();
         let content_without = |device: &DevId| {
             let rest: Vec<DevId> = on.iter().copied().filter(|other| other != device).collect();
-            match self.advice(policy, class, view, (&rest, &[]), 0) {
+            match self.advice(rule, &rest, &[], 0) {
                 Advice::Happy | Advice::TooHappy => true,
                 Advice::CopyTo { .. } | Advice::NoAnswer => false,
             }
         };
         on.iter()
             .filter(|device| known.contains(device) && content_without(device))
-            .filter_map(|device| view.device(*device).filter(|view| view.deletable()))
+            .filter_map(|device| rule.view.device(*device).filter(|view| view.deletable()))
             .min_by_key(|view| (view.free_bytes, view.device.id))
             .map(|view| view.device.id)
     }
