@@ -4,7 +4,7 @@
 //! one engine cannot. `?` stands for an argument and for nothing else (no `?` in literals or comments), `(…)` for a list
 //! whose length the caller knows ([`super::Tx::rows_list`]).
 
-use super::error::DbError;
+use super::{error::DbError, row::Value};
 
 /// The dialect of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +94,26 @@ impl Sql {
             .ok_or_else(wrong)?;
         let list = list_text(engine, head, tuples, listed / tuples);
         Ok(numbered(engine, &[head, &list, tail].concat()))
+    }
+}
+
+impl Sql {
+    /// The text for MySQL with the arguments in it: digits and hexadecimal only, so nothing in them can be read as SQL.
+    pub(super) fn spelled_out(&self, tuples: usize, args: &[Value]) -> Result<String, DbError> {
+        let text = self.rendered(Engine::MySql, tuples, args.len())?;
+        let mut pieces = text.split('?');
+        let mut out = pieces.next().unwrap_or_default().to_owned();
+        for (value, piece) in args.iter().zip(pieces) {
+            out.push_str(&match value {
+                Value::Int(Some(number)) => number.to_string(),
+                Value::Text(Some(text)) => ["_utf8mb4 x'", &hex::encode(text), "'"].concat(),
+                Value::Bytes(Some(bytes)) => ["x'", &hex::encode(bytes), "'"].concat(),
+                Value::Int(None) | Value::Text(None) | Value::Bytes(None) => "null".to_owned(),
+                Value::TooLarge(number) => return Err(DbError::TooLarge(*number)),
+            });
+            out.push_str(piece);
+        }
+        Ok(out)
     }
 }
 
@@ -228,6 +248,24 @@ mod tests {
             2,
             4,
             "select a from t where (a, b) in (values (?, ?), (?, ?))",
+        );
+    }
+
+    #[test]
+    fn what_is_spelled_out_cannot_be_read_as_sql() {
+        let list = sql("insert into t (a, b, c) values (…)");
+        let args = [
+            (-5_i64).into(),
+            "'; drop".into(),
+            Value::from(vec![0_u8, 255]),
+            Value::Int(None),
+            Value::Text(None),
+            Value::Bytes(None),
+        ];
+
+        assert_eq!(
+            list.spelled_out(2, &args).unwrap(),
+            "insert into t (a, b, c) values (-5, _utf8mb4 x'273b2064726f70', x'00ff'), (null, null, null)"
         );
     }
 

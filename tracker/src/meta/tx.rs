@@ -1,4 +1,11 @@
 //! A connection that runs statements: inside a transaction for writers, outside of one for readers.
+//!
+//! Statements are prepared once for each connection. Lists are the exception: each length is a text of its own.
+//! SQLite and PostgreSQL keep the short ones prepared. MySQL gets lists as plain text with the arguments in it, for two
+//! reasons. Preparing 6,000 arguments brings 6,000 packets that describe them. And a prepared statement that is not kept
+//! is closed by a message without an answer: sqlx 0.9 does not set `TCP_NODELAY` (it has no setting for it), so the
+//! kernel holds the next statement back until the server's delayed acknowledgement of that message, 44 ms later
+//! (measured on MariaDB 10.11 over loopback: 256 rows took 50 ms, 1.6 ms over the Unix socket).
 
 use sqlx::{
     AssertSqlSafe, Connection as _, Executor as _, MySql, Postgres, Sqlite, SqliteConnection, Transaction,
@@ -139,9 +146,16 @@ impl Tx {
 
     async fn ask(&mut self, sql: &Sql, tuples: usize, args: Vec<Value>) -> Result<Vec<Row>, DbError> {
         let engine = self.engine();
-        let text = sql.rendered(engine, tuples, args.len())?;
-        let keep = tuples <= PREPARED_LIST_MAX;
-        let rows = on_wire!(self.wire(), text, keep, args, fetch_all, to_rows);
+        let rows = match self.wire() {
+            Wire::MySql(wire) if tuples > 0 => {
+                let text = AssertSqlSafe(sql.spelled_out(tuples, &args)?);
+                sqlx::raw_sql(text).fetch_all(wire).await.map(to_rows::mysql)
+            }
+            wire => {
+                let text = sql.rendered(engine, tuples, args.len())?;
+                on_wire!(wire, text, tuples <= PREPARED_LIST_MAX, args, fetch_all, to_rows)
+            }
+        };
         rows.map_err(|source| DbError::Statement {
             sql: sql.written_for(engine),
             source,
@@ -150,9 +164,16 @@ impl Tx {
 
     async fn change(&mut self, sql: &Sql, tuples: usize, args: Vec<Value>) -> Result<u64, DbError> {
         let engine = self.engine();
-        let text = sql.rendered(engine, tuples, args.len())?;
-        let keep = tuples <= PREPARED_LIST_MAX;
-        let changed = on_wire!(self.wire(), text, keep, args, execute, to_count);
+        let changed = match self.wire() {
+            Wire::MySql(wire) if tuples > 0 => {
+                let text = AssertSqlSafe(sql.spelled_out(tuples, &args)?);
+                sqlx::raw_sql(text).execute(wire).await.map(to_count::mysql)
+            }
+            wire => {
+                let text = sql.rendered(engine, tuples, args.len())?;
+                on_wire!(wire, text, tuples <= PREPARED_LIST_MAX, args, execute, to_count)
+            }
+        };
         changed.map_err(|source| DbError::Statement {
             sql: sql.written_for(engine),
             source,
