@@ -92,6 +92,11 @@ impl Call {
         self
     }
 
+    /// A copy of the body.
+    pub(crate) fn payload(&self) -> Bytes {
+        self.body.clone()
+    }
+
     /// The request as it would come from the wire, with this body in place of its own.
     pub(crate) fn request(&self, body: Body) -> Request<Body> {
         let length = self.body.len().to_string();

@@ -1,0 +1,201 @@
+//! The admin face beside the S3 face, over the same tracker and the same authenticator.
+
+use axum::body::Body;
+use mogul_api::admin;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::world::{Call, World, call};
+
+impl World {
+    /// Sends a call to the admin port; status and JSON.
+    async fn admin(&self, call: Call) -> (u16, Value) {
+        let request = call.request(Body::from(call.payload()));
+        let answer = admin::router(self.s3.clone()).oneshot(request).await.unwrap();
+        let (parts, body) = answer.into_parts();
+        assert!(parts.headers.contains_key("x-request-id"));
+        let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        if parts.status.is_client_error() {
+            assert_eq!(parts.headers["content-type"], "application/problem+json");
+        }
+        let document = if bytes.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes).unwrap()
+        };
+        (parts.status.as_u16(), document)
+    }
+
+    async fn problem(&self, call: Call) -> (u16, String) {
+        let (status, problem) = self.admin(call).await;
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["request_id"].as_str().unwrap().len(), 16);
+        (status, problem["type"].as_str().unwrap().to_owned())
+    }
+}
+
+fn post(path: &str, body: &Value) -> Call {
+    call("POST", path)
+        .header("content-type", "application/json")
+        .body(body.to_string())
+}
+
+fn refused(status: u16, name: &str) -> (u16, String) {
+    (status, format!("/errors/{name}"))
+}
+
+#[tokio::test]
+async fn health_needs_no_key_and_names_what_is_missing() {
+    let world = World::new().await;
+
+    let live = world.admin(call("GET", "/health/live").anonymous()).await;
+    assert_eq!(live, (200, json!({"status": "live"})));
+    let ready = world.admin(call("GET", "/health/ready").anonymous()).await;
+    assert_eq!(ready, (200, json!({"status": "ready"})));
+}
+
+#[tokio::test]
+async fn only_root_gets_in() {
+    let world = World::new().await;
+    let ann = world.user("ann").await;
+
+    for path in [
+        "/admin/v1/users",
+        "/admin/v1/keys",
+        "/admin/v1/users/ann",
+        "/admin/v1/nothing",
+    ] {
+        let anonymous = world.problem(call("GET", path).anonymous()).await;
+        assert_eq!(anonymous, refused(403, "access-denied"), "{path}");
+        let user = world.problem(call("GET", path).by(&ann)).await;
+        assert_eq!(user, refused(403, "access-denied"), "{path}");
+    }
+    let mut stranger = ann.clone();
+    stranger.access_key.0 = "stranger".to_owned();
+    let unknown = world.problem(call("GET", "/admin/v1/users").by(&stranger)).await;
+    assert_eq!(unknown, refused(403, "invalid-access-key-id"));
+    let mut forger = ann;
+    forger.secret_key.0 = "guessed-secret".to_owned();
+    let forged = world.problem(call("GET", "/admin/v1/users").by(&forger)).await;
+    assert_eq!(forged, refused(403, "signature-does-not-match"));
+}
+
+#[tokio::test]
+async fn users_and_keys_come_and_go() {
+    let world = World::new().await;
+
+    let body =
+        json!({"name": "a+b@c", "display_name": "A", "access_key": "AKEY", "secret_key": "a-secret-key"});
+    let (status, added) = world.admin(post("/admin/v1/users", &body)).await;
+    assert_eq!((status, &added["secret_key"]), (201, &json!("a-secret-key")));
+    let (_, found) = world.admin(call("GET", "/admin/v1/users/a%2Bb%40c")).await;
+    assert_eq!(found["display_name"], "A");
+    assert_eq!(found["id"], added["user"]["id"]);
+
+    let (status, made) = world
+        .admin(post("/admin/v1/users/a%2Bb%40c/keys", &json!({})))
+        .await;
+    assert_eq!(status, 201);
+    let made = made["access_key"].as_str().unwrap();
+    let (_, keys) = world.admin(call("GET", "/admin/v1/users/a%2Bb%40c/keys")).await;
+    assert_eq!(keys["keys"].as_array().unwrap().len(), 2);
+    assert!(!keys.to_string().contains("secret"));
+    let (_, key) = world.admin(call("GET", format!("/admin/v1/keys/{made}"))).await;
+    assert_eq!(key, json!({"access_key": made, "user": "a+b@c"}));
+
+    assert_eq!(
+        world
+            .admin(call("DELETE", format!("/admin/v1/keys/{made}")))
+            .await
+            .0,
+        204
+    );
+    assert_eq!(
+        world
+            .problem(call("GET", format!("/admin/v1/keys/{made}")))
+            .await
+            .0,
+        404
+    );
+    assert_eq!(
+        world.admin(call("DELETE", "/admin/v1/users/a%2Bb%40c")).await.0,
+        204
+    );
+    let gone = world.problem(call("GET", "/admin/v1/users/a%2Bb%40c")).await;
+    assert_eq!(gone, refused(404, "unknown-user"));
+    assert_eq!(
+        world.admin(call("GET", "/admin/v1/keys")).await.1,
+        json!({"keys": []})
+    );
+}
+
+#[tokio::test]
+async fn users_are_listed_in_pages() {
+    let world = World::new().await;
+    for name in ["e", "b", "d", "a", "c"] {
+        world.user(name).await;
+    }
+
+    let (mut names, mut after) = (Vec::new(), String::new());
+    loop {
+        let (_, page) = world
+            .admin(call("GET", format!("/admin/v1/users?after={after}&limit=2")))
+            .await;
+        let users = page["users"].as_array().unwrap();
+        assert!(users.len() <= 2);
+        names.extend(users.iter().map(|user| user["name"].as_str().unwrap().to_owned()));
+        match page["next"].as_str() {
+            Some(next) => after = next.to_owned(),
+            None => break,
+        }
+    }
+
+    assert_eq!(names, ["a", "b", "c", "d", "e"]);
+}
+
+#[tokio::test]
+async fn wrong_requests_are_told_what_is_wrong() {
+    let world = World::new().await;
+    world.user("ann").await;
+
+    let again = world
+        .problem(post("/admin/v1/users", &json!({"name": "ann"})))
+        .await;
+    assert_eq!(again, refused(409, "exists"));
+    let blank = world
+        .problem(post("/admin/v1/users", &json!({"name": "a b"})))
+        .await;
+    assert_eq!(blank, refused(400, "invalid"));
+    let half = world
+        .problem(post(
+            "/admin/v1/users",
+            &json!({"name": "x", "access_key": "AKEY"}),
+        ))
+        .await;
+    assert_eq!(half, refused(400, "invalid"));
+    let unknown = world
+        .problem(post("/admin/v1/users", &json!({"name": "x", "colour": "red"})))
+        .await;
+    assert_eq!(unknown, refused(422, "invalid-body"));
+    let no_json = world.problem(call("POST", "/admin/v1/users").body("{")).await;
+    assert_eq!(no_json, refused(415, "invalid-body"));
+    let query = world.problem(call("GET", "/admin/v1/users?limit=many")).await;
+    assert_eq!(query, refused(400, "invalid-query"));
+    let method = world.problem(call("PUT", "/admin/v1/users")).await;
+    assert_eq!(method, refused(405, "method-not-allowed"));
+    let path = world.problem(call("GET", "/admin/v1/nothing")).await;
+    assert_eq!(path, refused(404, "no-such-resource"));
+    let long = json!({"name": "x".repeat(100_000)});
+    assert_eq!(world.problem(post("/admin/v1/users", &long)).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_user_that_owns_a_bucket_stays() {
+    let world = World::new().await;
+    let ann = world.user("ann").await;
+    assert_eq!(world.send(call("PUT", "/anns-bucket").by(&ann)).await.status, 200);
+
+    let owner = world.problem(call("DELETE", "/admin/v1/users/ann")).await;
+
+    assert_eq!(owner, refused(409, "user-owns-buckets"));
+}
