@@ -58,6 +58,15 @@ impl Draft {
         if size < RESERVE_MIN {
             return Ok(());
         }
+        // Asked first: some file systems hand out all they have before they find that it is not enough.
+        if size
+            > self
+                .device
+                .available()
+                .map_err(|error| self.device.fault(error))?
+        {
+            return Err(NodeError::Full);
+        }
         match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, size) {
             // A file system without reservation stores files as well.
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),

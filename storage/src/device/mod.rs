@@ -174,6 +174,12 @@ impl Device {
         usage::read(&self.folder()).map_err(|error| self.fault(error))
     }
 
+    /// Bytes that can still be written.
+    fn available(&self) -> io::Result<u64> {
+        let about = rustix::fs::statvfs(self.folder())?;
+        Ok(about.f_bavail.saturating_mul(about.f_frsize))
+    }
+
     /// What an error of the operating system says of a device or one of its files.
     fn fault(&self, error: io::Error) -> NodeError {
         let missing = error.kind() == io::ErrorKind::NotFound;

@@ -97,22 +97,28 @@ async fn small(request: Put, writing: Writing, size: u64, mut body: Body) -> Res
 
 async fn large(request: Put, writing: Writing, mut body: Body) -> Result<u64, NodeError> {
     let request = Arc::new(request);
-    let mut writing = start(&request, writing, Vec::new());
-    let mut pieces = Pieces::default();
-    while let Some(piece) = next(&mut body).await? {
-        pieces.push(piece);
-        if pieces.length() >= PIECE {
-            writing = start(&request, wait(writing).await?, pieces.take());
-        }
+    // A device that is full or gone says so before the body comes.
+    let mut writing = wait(start(&request, writing, Vec::new())).await?;
+    let mut pieces = gather(&mut body).await?;
+    while !pieces.is_empty() {
+        let work = start(&request, writing, pieces);
+        let following = gather(&mut body).await;
+        writing = wait(work).await?;
+        pieces = following?;
     }
-    let written = wait(writing).await?;
-    let pieces = pieces.take();
-    blocking(move || {
-        request
-            .write(written, &pieces)
-            .and_then(|writing| request.finish(writing))
-    })
-    .await
+    blocking(move || request.finish(writing)).await
+}
+
+/// The next pieces of a body, worth a write; none at its end.
+async fn gather(body: &mut Body) -> Result<Vec<Bytes>, NodeError> {
+    let mut pieces = Pieces::default();
+    while pieces.length() < PIECE {
+        let Some(piece) = next(body).await? else {
+            break;
+        };
+        pieces.push(piece);
+    }
+    Ok(pieces.take())
 }
 
 /// Writes pieces beside the reading of the next ones.

@@ -355,10 +355,10 @@ pub(crate) async fn a_list_is_ascending_and_goes_on_where_it_ended(bench: &Bench
     let mut first = 1;
     loop {
         let page = list(first, 3).await;
-        let Some(last) = page.last() else {
+        let Some(end) = page.last() else {
             break;
         };
-        first = last + 1;
+        first = end + 1;
         all.extend(page);
     }
     assert_eq!(all, fids);
