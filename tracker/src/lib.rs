@@ -57,6 +57,8 @@ pub struct Settings {
     pub min_free_bytes: u64,
     /// Objects of several parts above this size in bytes stay in segments.
     pub join_bytes_max: u64,
+    /// Files that the job `replicate` works on at a time, at least 1.
+    pub replicate_at_once: usize,
 }
 
 /// Whether other processes work on the same database.

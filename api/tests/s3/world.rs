@@ -159,6 +159,7 @@ impl World {
                 default_mindevcount: 2,
                 min_free_bytes: 0,
                 join_bytes_max: 1 << 30,
+                replicate_at_once: 8,
             },
         })
         .await

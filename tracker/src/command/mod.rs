@@ -3,6 +3,7 @@
 //! A command checks, decides, and writes in one transaction; it never renders. Requests and answers are plain
 //! types of [`crate::model`].
 
+pub mod backlog;
 pub mod buckets;
 pub mod devices;
 pub mod files;

@@ -277,7 +277,20 @@ pub(crate) async fn old_queues_moved(tx: &mut Tx, now: Timestamp, limit: usize) 
     Ok(moved)
 }
 
+const LENGTHS: Sql = sql(
+    "select (select count(*) from file_to_replicate), (select count(*) from file_to_delete2), \
+     (select count(*) from mogul_join)",
+);
+
+/// How many fids wait for copies, for deletion, and for being joined.
+pub(crate) async fn lengths(tx: &mut Tx) -> Result<[u64; 3], Error> {
+    match tx.rows(&LENGTHS, vec![]).await?.as_slice() {
+        [row] => Ok([number_of(row, 0)?, number_of(row, 1)?, number_of(row, 2)?]),
+        rows => Err(Error::Internal(format!("{} rows of counts", rows.len()))),
+    }
+}
+
 catalogue! {
     REPLICATE, DUE_REPLICATE, CLAIM_REPLICATE, DUE_DELETE, CLAIM_DELETE, EXTEND, DONE, LATER, AGAIN, UNCLAIM,
-    DELETE, DELETE_DONE, DELETE_LATER, OLD, OLD_DONE, OLD_LATER, OLD_LATER_DONE,
+    DELETE, DELETE_DONE, DELETE_LATER, OLD, OLD_DONE, OLD_LATER, OLD_LATER_DONE, LENGTHS,
 }

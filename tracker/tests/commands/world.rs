@@ -303,6 +303,7 @@ async fn open(db: &Db, nodes: &Nodes, clock: &HandClock) -> Tracker {
             default_mindevcount: 2,
             min_free_bytes: 0,
             join_bytes_max: u64::MAX,
+            replicate_at_once: 8,
         },
     };
     Tracker::open(parts).await.unwrap()

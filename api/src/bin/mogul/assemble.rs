@@ -305,6 +305,7 @@ async fn open_tracker(
             default_mindevcount: config.copies.unwrap_or(copies),
             min_free_bytes: config.storage_min_free.0,
             join_bytes_max: config.join_max.0,
+            replicate_at_once: config.replicate_at_once.max(1),
         },
     };
     Tracker::open(parts)

@@ -32,8 +32,6 @@ use crate::{
 
 /// Files of one step.
 const BATCH: usize = 128;
-/// Files under way at a time in one step: enough to keep small files from waiting for each other's syncs.
-const FILES_AT_ONCE: usize = 32;
 /// Copies made or dropped for one file in one step.
 const CHANGES_MAX: usize = 32;
 /// How often the queue is looked at without a wake.
@@ -288,7 +286,7 @@ impl Job for Replicate {
             let (file, crc64) = (found.get(&claim.fid), digests.get(&claim.fid));
             self.work(claim, file.copied(), crc64.copied())
         });
-        let mut ends = stream::iter(works).buffer_unordered(FILES_AT_ONCE);
+        let mut ends = stream::iter(works).buffer_unordered(self.0.settings().replicate_at_once);
         let mut outcome = Ok(if full { Next::Again } else { Next::Idle });
         while let Some(end) = ends.next().await {
             // The others go on; the claim of this one runs out.

@@ -125,6 +125,8 @@ settings! {
     copies: Option<u8> = "classes.copies", Some("copies"), None;
     /// Multipart objects up to this size are joined into one file in the background; larger ones stay in segments.
     join_max: Bytes = "objects.join_max", None, Some("5GiB");
+    /// Files that are copied at a time to devices which lack them; small files do not wait for each other's syncs then.
+    replicate_at_once: usize = "jobs.replicate_at_once", None, Some("32");
     /// Certificate chain (PEM) for the S3 and admin ports; with `tls.key` both speak https. Read again on SIGHUP.
     tls_cert: Option<PathBuf> = "tls.cert", Some("tls-cert"), None;
     /// Private key (PEM) of `tls.cert`.

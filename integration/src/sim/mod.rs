@@ -1,0 +1,9 @@
+//! The simulation: real commands and jobs on a real database, with simulated time, network and disks.
+//!
+//! See [`executor`] for what makes a run repeat itself.
+
+pub mod clients;
+pub mod executor;
+mod invariants;
+pub mod nodes;
+pub mod world;

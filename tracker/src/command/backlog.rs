@@ -1,0 +1,29 @@
+//! What the jobs still have before them.
+
+use crate::{Error, Tracker, meta::queues};
+
+/// Fids that wait for a job, whether they are due or put off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// For copies that are missing, or too many.
+    pub to_replicate: u64,
+    /// For the deletion of their copies.
+    pub to_delete: u64,
+    /// For their segments to be joined into one file.
+    pub to_join: u64,
+}
+
+impl Tracker {
+    /// Counts what waits in the queues.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn backlog(&self) -> Result<Backlog, Error> {
+        let [to_replicate, to_delete, to_join] = queues::lengths(&mut self.db().reader().await?).await?;
+        Ok(Backlog {
+            to_replicate,
+            to_delete,
+            to_join,
+        })
+    }
+}
