@@ -93,6 +93,9 @@ impl Job for Delete {
 
     async fn step(&mut self) -> Result<Next, Error> {
         let now = self.0.now();
+        if !queues::delete_due(&mut self.0.db().reader().await?, now).await? {
+            return Ok(Next::Idle);
+        }
         let claim = self.0.db().write(move |tx| Box::pin(claim(tx, now)));
         let (claims, copies) = claim.await?;
         if claims.is_empty() {

@@ -99,6 +99,21 @@ fn waiting(leftover: Leftover) -> i64 {
     }
 }
 
+const ANY_REPLICATE: Sql =
+    sql("select fid from file_to_replicate where nexttry <= ? order by nexttry limit 1");
+
+/// Whether a row of `file_to_replicate` is due: a look that costs the database's writer nothing.
+pub(crate) async fn replicate_due(tx: &mut Tx, now: Timestamp) -> Result<bool, Error> {
+    Ok(!tx.rows(&ANY_REPLICATE, vec![now.secs().into()]).await?.is_empty())
+}
+
+const ANY_DELETE: Sql = sql("select fid from file_to_delete2 where nexttry <= ? order by nexttry limit 1");
+
+/// Whether a row of `file_to_delete2` is due.
+pub(crate) async fn delete_due(tx: &mut Tx, now: Timestamp) -> Result<bool, Error> {
+    Ok(!tx.rows(&ANY_DELETE, vec![now.secs().into()]).await?.is_empty())
+}
+
 const DUE_REPLICATE: Sql = sql(
     "select fid, failcount, flags from file_to_replicate where nexttry <= ? \
      order by nexttry limit ? for update skip locked",
@@ -291,6 +306,7 @@ pub(crate) async fn lengths(tx: &mut Tx) -> Result<[u64; 3], Error> {
 }
 
 catalogue! {
-    REPLICATE, DUE_REPLICATE, CLAIM_REPLICATE, DUE_DELETE, CLAIM_DELETE, EXTEND, DONE, LATER, AGAIN, UNCLAIM,
-    DELETE, DELETE_DONE, DELETE_LATER, OLD, OLD_DONE, OLD_LATER, OLD_LATER_DONE, LENGTHS,
+    REPLICATE, ANY_REPLICATE, ANY_DELETE, DUE_REPLICATE, CLAIM_REPLICATE, DUE_DELETE, CLAIM_DELETE, EXTEND,
+    DONE, LATER, AGAIN, UNCLAIM, DELETE, DELETE_DONE, DELETE_LATER, OLD, OLD_DONE, OLD_LATER, OLD_LATER_DONE,
+    LENGTHS,
 }

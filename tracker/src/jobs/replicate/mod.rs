@@ -268,6 +268,9 @@ impl Job for Replicate {
 
     async fn step(&mut self) -> Result<Next, Error> {
         let now = self.0.now();
+        if !queues::replicate_due(&mut self.0.db().reader().await?, now).await? {
+            return Ok(Next::Idle);
+        }
         let claim = self
             .0
             .db()
