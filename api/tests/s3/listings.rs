@@ -3,6 +3,7 @@
 use crate::world::{Answer, World, call};
 
 const ROOT: &str = "ListBucketResult";
+const VERSIONS: &str = "ListVersionsResult";
 
 fn keys(answer: &Answer) -> Vec<String> {
     answer.all(ROOT, "Contents", "Key")
@@ -183,7 +184,6 @@ async fn keys_leave_as_they_came_in_both_encodings() {
 #[tokio::test]
 async fn an_unversioned_bucket_lists_each_object_as_its_null_version() {
     let world = world_of(&["a", "b", "c/1"]).await;
-    const VERSIONS: &str = "ListVersionsResult";
 
     let first = world.send(call("GET", "/bucket?versions&max-keys=2")).await;
     let rest = world

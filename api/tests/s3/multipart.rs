@@ -9,6 +9,10 @@ use crate::world::{Answer, World, call};
 /// The smallest part that may be followed by another.
 const MIB_5: usize = 5 << 20;
 
+const COMPLETED: &str = "CompleteMultipartUploadResult";
+const PARTS: &str = "ListPartsResult";
+const UPLOADS: &str = "ListMultipartUploadsResult";
+
 async fn world() -> World {
     let world = World::new().await;
     world.bucket("bucket").await;
@@ -28,14 +32,16 @@ async fn part(world: &World, target: &str, upload: &str, number: u32, body: Vec<
 }
 
 fn list(parts: &[(u32, &str)]) -> String {
-    let parts: String = parts
-        .iter()
-        .map(|(number, etag)| {
-            let etag = etag.replace('"', "&quot;");
-            format!("<Part><ETag>{etag}</ETag><PartNumber>{number}</PartNumber></Part>")
-        })
-        .collect();
-    format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>")
+    let mut document = "<CompleteMultipartUpload>".to_owned();
+    for (number, etag) in parts {
+        let etag = etag.replace('"', "&quot;");
+        document.push_str("<Part><ETag>");
+        document.push_str(&etag);
+        document.push_str("</ETag><PartNumber>");
+        document.push_str(&number.to_string());
+        document.push_str("</PartNumber></Part>");
+    }
+    document + "</CompleteMultipartUpload>"
 }
 
 async fn complete(world: &World, target: &str, upload: &str, parts: &[(u32, &str)]) -> Answer {
@@ -55,16 +61,15 @@ async fn parts_become_one_object_and_a_second_completion_answers_the_same() {
     let again = complete(&world, "/bucket/big%20one", &upload, &parts).await;
     let read = world.send(call("GET", "/bucket/big%20one")).await;
 
-    const RESULT: &str = "CompleteMultipartUploadResult";
-    let etag = done.one(RESULT, "ETag").unwrap();
+    let etag = done.one(COMPLETED, "ETag").unwrap();
     assert!(etag.ends_with("-2\""), "{etag}");
     assert_eq!(
-        done.one(RESULT, "Location").as_deref(),
+        done.one(COMPLETED, "Location").as_deref(),
         Some("http://127.0.0.1:9000/bucket/big%20one")
     );
-    assert_eq!(done.one(RESULT, "Key").as_deref(), Some("big one"));
+    assert_eq!(done.one(COMPLETED, "Key").as_deref(), Some("big one"));
     assert_eq!(
-        (again.status, again.one(RESULT, "ETag")),
+        (again.status, again.one(COMPLETED, "ETag")),
         (200, Some(etag.clone()))
     );
     assert_eq!((read.body.len(), read.header("etag")), (MIB_5 + 3, etag.as_str()));
@@ -151,16 +156,15 @@ async fn parts_are_listed_page_by_page() {
             .send(call("GET", format!("/bucket/k?uploadId={upload}&{parameters}")))
             .await
     };
-    const RESULT: &str = "ListPartsResult";
 
     let first = page("max-parts=2").await;
     let rest = page("max-parts=2&part-number-marker=5").await;
 
-    assert_eq!(first.all(RESULT, "Part", "PartNumber"), ["1", "5"]);
-    assert_eq!(first.one(RESULT, "IsTruncated").as_deref(), Some("true"));
-    assert_eq!(first.one(RESULT, "NextPartNumberMarker").as_deref(), Some("5"));
-    assert_eq!(rest.all(RESULT, "Part", "PartNumber"), ["7"]);
-    assert_eq!(rest.one(RESULT, "IsTruncated").as_deref(), Some("false"));
+    assert_eq!(first.all(PARTS, "Part", "PartNumber"), ["1", "5"]);
+    assert_eq!(first.one(PARTS, "IsTruncated").as_deref(), Some("true"));
+    assert_eq!(first.one(PARTS, "NextPartNumberMarker").as_deref(), Some("5"));
+    assert_eq!(rest.all(PARTS, "Part", "PartNumber"), ["7"]);
+    assert_eq!(rest.one(PARTS, "IsTruncated").as_deref(), Some("false"));
     assert_eq!(
         page("max-parts=x").await.error(),
         (400, "InvalidArgument".to_owned())
@@ -173,7 +177,6 @@ async fn uploads_are_listed_by_key_rolled_up_and_page_by_page() {
     for target in ["/bucket/a/1", "/bucket/a/2", "/bucket/b", "/bucket/b"] {
         begin(&world, target).await;
     }
-    const RESULT: &str = "ListMultipartUploadsResult";
     let page = async |parameters: &str| {
         world
             .send(call("GET", format!("/bucket?uploads&{parameters}")))
@@ -183,17 +186,17 @@ async fn uploads_are_listed_by_key_rolled_up_and_page_by_page() {
     let all = page("").await;
     let rolled = page("delimiter=/").await;
     let first = page("max-uploads=3").await;
-    let key = first.one(RESULT, "NextKeyMarker").unwrap();
-    let id = first.one(RESULT, "NextUploadIdMarker").unwrap();
+    let key = first.one(UPLOADS, "NextKeyMarker").unwrap();
+    let id = first.one(UPLOADS, "NextUploadIdMarker").unwrap();
     let rest = page(&format!("key-marker={key}&upload-id-marker={id}")).await;
 
-    assert_eq!(all.all(RESULT, "Upload", "Key"), ["a/1", "a/2", "b", "b"]);
-    assert_eq!(rolled.all(RESULT, "Upload", "Key"), ["b", "b"]);
-    assert_eq!(rolled.all(RESULT, "CommonPrefixes", "Prefix"), ["a/"]);
-    assert_eq!(first.all(RESULT, "Upload", "Key"), ["a/1", "a/2", "b"]);
-    assert_eq!(first.one(RESULT, "IsTruncated").as_deref(), Some("true"));
-    let ids = all.all(RESULT, "Upload", "UploadId");
-    assert_eq!(rest.all(RESULT, "Upload", "UploadId"), [ids[3].clone()]);
+    assert_eq!(all.all(UPLOADS, "Upload", "Key"), ["a/1", "a/2", "b", "b"]);
+    assert_eq!(rolled.all(UPLOADS, "Upload", "Key"), ["b", "b"]);
+    assert_eq!(rolled.all(UPLOADS, "CommonPrefixes", "Prefix"), ["a/"]);
+    assert_eq!(first.all(UPLOADS, "Upload", "Key"), ["a/1", "a/2", "b"]);
+    assert_eq!(first.one(UPLOADS, "IsTruncated").as_deref(), Some("true"));
+    let ids = all.all(UPLOADS, "Upload", "UploadId");
+    assert_eq!(rest.all(UPLOADS, "Upload", "UploadId"), [ids[3].clone()]);
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+//! The table of requests: what each asks for, and what is refused.
+
 use super::{BucketOperation as B, FixedAnswer as F, ObjectOperation as O, *};
 
 const DOMAINS: [&str; 3] = ["s3.example.com", "example.com", "localhost"];
@@ -40,130 +42,132 @@ fn create(name: &str) -> Operation {
     }
 }
 
+const BUCKET_REQUESTS: &[(&str, BucketOperation)] = &[
+    ("HEAD /b", B::HeadBucket),
+    ("HEAD /b/", B::HeadBucket),
+    ("DELETE /b", B::DeleteBucket),
+    ("DELETE /b/?x-id=DeleteBucket", B::DeleteBucket),
+    ("GET /b", B::ListObjects),
+    ("GET /b/", B::ListObjects),
+    ("GET /b?prefix=a&delimiter=/", B::ListObjects),
+    ("GET /b?list-type=1", B::ListObjects),
+    ("GET /b?list-type=2", B::ListObjectsV2),
+    ("GET /b/?list-type=2&prefix=&x-id=ListObjectsV2", B::ListObjectsV2),
+    ("GET /b?unknown=acl", B::ListObjects),
+    ("GET /b?ACL", B::ListObjects),
+    ("GET /b?location", B::GetBucketLocation),
+    ("GET /b?location=", B::GetBucketLocation),
+    ("GET /b/?location", B::GetBucketLocation),
+    ("GET /b?versions", B::ListObjectVersions),
+    ("GET /b?versions&prefix=x", B::ListObjectVersions),
+    ("GET /b?uploads", B::ListMultipartUploads),
+    ("GET /b?uploads&versions&acl", B::ListMultipartUploads),
+    ("POST /b?delete", B::DeleteObjects),
+    ("POST /b/?delete=", B::DeleteObjects),
+    ("POST /b?delete&x-id=DeleteObjects", B::DeleteObjects),
+    ("GET /b?acl", B::Fixed(F::Acl)),
+    ("PUT /b?acl", B::Unsupported("PutBucketAcl")),
+    ("GET /b?policy", B::Fixed(F::Absent(Code::NoSuchBucketPolicy))),
+    ("PUT /b?policy", B::Unsupported("PutBucketPolicy")),
+    ("DELETE /b?policy", B::Fixed(F::NothingToDelete)),
+    (
+        "GET /b?policyStatus",
+        B::Fixed(F::Absent(Code::NoSuchBucketPolicy)),
+    ),
+    ("GET /b?cors", B::Fixed(F::Absent(Code::NoSuchCorsConfiguration))),
+    ("PUT /b?cors", B::Unsupported("PutBucketCors")),
+    ("DELETE /b?cors", B::Fixed(F::NothingToDelete)),
+    (
+        "GET /b?lifecycle",
+        B::Fixed(F::Absent(Code::NoSuchLifecycleConfiguration)),
+    ),
+    (
+        "PUT /b?lifecycle",
+        B::Unsupported("PutBucketLifecycleConfiguration"),
+    ),
+    ("DELETE /b?lifecycle", B::Fixed(F::NothingToDelete)),
+    ("GET /b?tagging", B::Fixed(F::Absent(Code::NoSuchTagSet))),
+    ("PUT /b?tagging", B::Unsupported("PutBucketTagging")),
+    ("DELETE /b?tagging", B::Fixed(F::NothingToDelete)),
+    (
+        "GET /b?website",
+        B::Fixed(F::Absent(Code::NoSuchWebsiteConfiguration)),
+    ),
+    ("PUT /b?website", B::Unsupported("PutBucketWebsite")),
+    ("GET /b?versioning", B::Fixed(F::Empty("VersioningConfiguration"))),
+    ("PUT /b?versioning", B::Unsupported("PutBucketVersioning")),
+    (
+        "GET /b?encryption",
+        B::Fixed(F::Absent(Code::ServerSideEncryptionConfigurationNotFoundError)),
+    ),
+    ("PUT /b?encryption", B::Unsupported("PutBucketEncryption")),
+    (
+        "GET /b?ownershipControls",
+        B::Fixed(F::Absent(Code::OwnershipControlsNotFoundError)),
+    ),
+    (
+        "GET /b?publicAccessBlock",
+        B::Fixed(F::Absent(Code::NoSuchPublicAccessBlockConfiguration)),
+    ),
+    ("DELETE /b?publicAccessBlock", B::Fixed(F::NothingToDelete)),
+    (
+        "GET /b?object-lock",
+        B::Fixed(F::Absent(Code::ObjectLockConfigurationNotFoundError)),
+    ),
+    ("PUT /b?object-lock", B::Unsupported("PutObjectLockConfiguration")),
+    (
+        "GET /b?replication",
+        B::Fixed(F::Absent(Code::ReplicationConfigurationNotFoundError)),
+    ),
+    ("PUT /b?replication", B::Unsupported("PutBucketReplication")),
+    (
+        "GET /b?notification",
+        B::Fixed(F::Empty("NotificationConfiguration")),
+    ),
+    ("GET /b?logging", B::Fixed(F::Empty("BucketLoggingStatus"))),
+    ("GET /b?accelerate", B::Fixed(F::Empty("AccelerateConfiguration"))),
+    ("GET /b?requestPayment", B::Fixed(F::RequestPayment)),
+    ("GET /b?abac", B::Fixed(F::Abac)),
+    (
+        "GET /b?analytics",
+        B::Fixed(F::EmptyList("ListBucketAnalyticsConfigurationResult")),
+    ),
+    (
+        "GET /b?analytics&id=x",
+        B::Fixed(F::Absent(Code::NoSuchConfiguration)),
+    ),
+    (
+        "GET /b?metrics&id=x",
+        B::Fixed(F::Absent(Code::NoSuchConfiguration)),
+    ),
+    (
+        "GET /b?inventory",
+        B::Fixed(F::EmptyList("ListInventoryConfigurationsResult")),
+    ),
+    ("DELETE /b?inventory&id=x", B::Fixed(F::NothingToDelete)),
+    (
+        "PUT /b?inventory&id=x",
+        B::Unsupported("PutBucketInventoryConfiguration"),
+    ),
+    (
+        "GET /b?intelligent-tiering&id=x",
+        B::Fixed(F::Absent(Code::NoSuchConfiguration)),
+    ),
+    ("GET /b?session", B::Unsupported("CreateSession")),
+    (
+        "POST /b?metadataTable",
+        B::Unsupported("CreateBucketMetadataTableConfiguration"),
+    ),
+];
+
 #[test]
 fn every_bucket_request_is_the_operation_that_s3_has_for_it() {
-    for (request, expected) in [
-        ("HEAD /b", B::HeadBucket),
-        ("HEAD /b/", B::HeadBucket),
-        ("DELETE /b", B::DeleteBucket),
-        ("DELETE /b/?x-id=DeleteBucket", B::DeleteBucket),
-        ("GET /b", B::ListObjects),
-        ("GET /b/", B::ListObjects),
-        ("GET /b?prefix=a&delimiter=/", B::ListObjects),
-        ("GET /b?list-type=1", B::ListObjects),
-        ("GET /b?list-type=2", B::ListObjectsV2),
-        ("GET /b/?list-type=2&prefix=&x-id=ListObjectsV2", B::ListObjectsV2),
-        ("GET /b?unknown=acl", B::ListObjects),
-        ("GET /b?ACL", B::ListObjects),
-        ("GET /b?location", B::GetBucketLocation),
-        ("GET /b?location=", B::GetBucketLocation),
-        ("GET /b/?location", B::GetBucketLocation),
-        ("GET /b?versions", B::ListObjectVersions),
-        ("GET /b?versions&prefix=x", B::ListObjectVersions),
-        ("GET /b?uploads", B::ListMultipartUploads),
-        ("GET /b?uploads&versions&acl", B::ListMultipartUploads),
-        ("POST /b?delete", B::DeleteObjects),
-        ("POST /b/?delete=", B::DeleteObjects),
-        ("POST /b?delete&x-id=DeleteObjects", B::DeleteObjects),
-        ("GET /b?acl", B::Fixed(F::Acl)),
-        ("PUT /b?acl", B::Unsupported("PutBucketAcl")),
-        ("GET /b?policy", B::Fixed(F::Absent(Code::NoSuchBucketPolicy))),
-        ("PUT /b?policy", B::Unsupported("PutBucketPolicy")),
-        ("DELETE /b?policy", B::Fixed(F::NothingToDelete)),
-        (
-            "GET /b?policyStatus",
-            B::Fixed(F::Absent(Code::NoSuchBucketPolicy)),
-        ),
-        ("GET /b?cors", B::Fixed(F::Absent(Code::NoSuchCorsConfiguration))),
-        ("PUT /b?cors", B::Unsupported("PutBucketCors")),
-        ("DELETE /b?cors", B::Fixed(F::NothingToDelete)),
-        (
-            "GET /b?lifecycle",
-            B::Fixed(F::Absent(Code::NoSuchLifecycleConfiguration)),
-        ),
-        (
-            "PUT /b?lifecycle",
-            B::Unsupported("PutBucketLifecycleConfiguration"),
-        ),
-        ("DELETE /b?lifecycle", B::Fixed(F::NothingToDelete)),
-        ("GET /b?tagging", B::Fixed(F::Absent(Code::NoSuchTagSet))),
-        ("PUT /b?tagging", B::Unsupported("PutBucketTagging")),
-        ("DELETE /b?tagging", B::Fixed(F::NothingToDelete)),
-        (
-            "GET /b?website",
-            B::Fixed(F::Absent(Code::NoSuchWebsiteConfiguration)),
-        ),
-        ("PUT /b?website", B::Unsupported("PutBucketWebsite")),
-        ("GET /b?versioning", B::Fixed(F::Empty("VersioningConfiguration"))),
-        ("PUT /b?versioning", B::Unsupported("PutBucketVersioning")),
-        (
-            "GET /b?encryption",
-            B::Fixed(F::Absent(Code::ServerSideEncryptionConfigurationNotFoundError)),
-        ),
-        ("PUT /b?encryption", B::Unsupported("PutBucketEncryption")),
-        (
-            "GET /b?ownershipControls",
-            B::Fixed(F::Absent(Code::OwnershipControlsNotFoundError)),
-        ),
-        (
-            "GET /b?publicAccessBlock",
-            B::Fixed(F::Absent(Code::NoSuchPublicAccessBlockConfiguration)),
-        ),
-        ("DELETE /b?publicAccessBlock", B::Fixed(F::NothingToDelete)),
-        (
-            "GET /b?object-lock",
-            B::Fixed(F::Absent(Code::ObjectLockConfigurationNotFoundError)),
-        ),
-        ("PUT /b?object-lock", B::Unsupported("PutObjectLockConfiguration")),
-        (
-            "GET /b?replication",
-            B::Fixed(F::Absent(Code::ReplicationConfigurationNotFoundError)),
-        ),
-        ("PUT /b?replication", B::Unsupported("PutBucketReplication")),
-        (
-            "GET /b?notification",
-            B::Fixed(F::Empty("NotificationConfiguration")),
-        ),
-        ("GET /b?logging", B::Fixed(F::Empty("BucketLoggingStatus"))),
-        ("GET /b?accelerate", B::Fixed(F::Empty("AccelerateConfiguration"))),
-        ("GET /b?requestPayment", B::Fixed(F::RequestPayment)),
-        ("GET /b?abac", B::Fixed(F::Abac)),
-        (
-            "GET /b?analytics",
-            B::Fixed(F::EmptyList("ListBucketAnalyticsConfigurationResult")),
-        ),
-        (
-            "GET /b?analytics&id=x",
-            B::Fixed(F::Absent(Code::NoSuchConfiguration)),
-        ),
-        (
-            "GET /b?metrics&id=x",
-            B::Fixed(F::Absent(Code::NoSuchConfiguration)),
-        ),
-        (
-            "GET /b?inventory",
-            B::Fixed(F::EmptyList("ListInventoryConfigurationsResult")),
-        ),
-        ("DELETE /b?inventory&id=x", B::Fixed(F::NothingToDelete)),
-        (
-            "PUT /b?inventory&id=x",
-            B::Unsupported("PutBucketInventoryConfiguration"),
-        ),
-        (
-            "GET /b?intelligent-tiering&id=x",
-            B::Fixed(F::Absent(Code::NoSuchConfiguration)),
-        ),
-        ("GET /b?session", B::Unsupported("CreateSession")),
-        (
-            "POST /b?metadataTable",
-            B::Unsupported("CreateBucketMetadataTableConfiguration"),
-        ),
-    ] {
+    for (request, expected) in BUCKET_REQUESTS {
         let (method, target) = request.split_once(' ').unwrap();
 
         let found = routed(method, "127.0.0.1:9000", target, &[]);
 
-        assert_eq!(found.unwrap(), bucket("b", expected), "{request}");
+        assert_eq!(found.unwrap(), bucket("b", *expected), "{request}");
     }
 }
 
