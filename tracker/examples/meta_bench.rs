@@ -4,6 +4,8 @@
 //! file there) or a URL (an empty database on a server). One table row for each database; a million keys are loaded for
 //! the reads.
 
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+
 use std::{
     error::Error,
     sync::{

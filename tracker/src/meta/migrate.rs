@@ -57,11 +57,13 @@ pub(super) async fn migrate(db: &Db) -> Result<(), DbError> {
             })
         })
         .await;
-    migrated.map_err(|error| match error {
-        Error::Database(source) => source
+    migrated.map_err(|error| {
+        let Error::Database(source) = error else {
+            return DbError::Transaction(error.to_string());
+        };
+        source
             .downcast()
-            .map_or_else(|other| DbError::Transaction(other.to_string()), |error| *error),
-        other => DbError::Transaction(other.to_string()),
+            .map_or_else(|other| DbError::Transaction(other.to_string()), |error| *error)
     })
 }
 

@@ -135,10 +135,10 @@ impl Server {
 
 /// What to do about a command's error.
 fn remedy(error: &Error) -> Remedy {
-    match error {
-        Error::Database(source) => source.downcast_ref().map_or(Remedy::Report, DbError::remedy),
-        _ => Remedy::Report,
-    }
+    let Error::Database(source) = error else {
+        return Remedy::Report;
+    };
+    source.downcast_ref().map_or(Remedy::Report, DbError::remedy)
 }
 
 async fn open_postgres(url: &str) -> Result<PgPool, DbError> {

@@ -151,7 +151,7 @@ impl Tx {
                 let text = AssertSqlSafe(sql.spelled_out(tuples, &args)?);
                 sqlx::raw_sql(text).fetch_all(wire).await.map(to_rows::mysql)
             }
-            wire => {
+            wire @ (Wire::Sqlite(_) | Wire::Postgres(_) | Wire::MySql(_)) => {
                 let text = sql.rendered(engine, tuples, args.len())?;
                 on_wire!(wire, text, tuples <= PREPARED_LIST_MAX, args, fetch_all, to_rows)
             }
@@ -169,7 +169,7 @@ impl Tx {
                 let text = AssertSqlSafe(sql.spelled_out(tuples, &args)?);
                 sqlx::raw_sql(text).execute(wire).await.map(to_count::mysql)
             }
-            wire => {
+            wire @ (Wire::Sqlite(_) | Wire::Postgres(_) | Wire::MySql(_)) => {
                 let text = sql.rendered(engine, tuples, args.len())?;
                 on_wire!(wire, text, tuples <= PREPARED_LIST_MAX, args, execute, to_count)
             }
@@ -274,6 +274,10 @@ mod to_rows {
 }
 
 /// Numbers of changed rows of any driver.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "each is called with what the driver gives, as to_rows is"
+)]
 mod to_count {
     pub(super) fn sqlite(done: sqlx::sqlite::SqliteQueryResult) -> u64 {
         done.rows_affected()

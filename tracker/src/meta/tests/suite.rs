@@ -1,9 +1,16 @@
 //! What every engine must do alike.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use tokio::sync::Barrier;
+
 use super::engines::for_each_engine;
 use crate::{
     Error,
-    meta::{Db, DbConfig, Sql, Tx, Value, settings, sql::sql},
+    meta::{Db, DbConfig, Engine, Sql, Tx, Value, settings, sql::sql},
 };
 
 const CHECKSUMS: Sql = sql("select fid, hashtype, checksum from checksum order by fid limit 10");
@@ -200,4 +207,48 @@ async fn a_file_that_is_no_database_is_an_error_and_stays_as_it_is() {
             .await
             .is_err()
     );
+}
+
+const RENAME: Sql = sql("update domain set namespace = ? where dmid = ?");
+
+#[tokio::test]
+async fn a_transaction_that_lost_a_deadlock_runs_again_and_succeeds() {
+    for_each_engine(async |db| {
+        if db.engine() == Engine::Sqlite {
+            // Its commands run one after the other: there is nothing to lose.
+            return;
+        }
+        for number in [1, 2] {
+            db.write(move |tx| Box::pin(add_or_fail(tx, number)))
+                .await
+                .unwrap();
+        }
+        let both_hold_one = Arc::new(Barrier::new(2));
+        let rename = |first: u16, second: u16| {
+            let (both_hold_one, runs) = (both_hold_one.clone(), Arc::new(AtomicU32::new(0)));
+            db.write(move |tx| {
+                let (both_hold_one, runs) = (both_hold_one.clone(), runs.clone());
+                Box::pin(async move {
+                    tx.run(&RENAME, vec![format!("{first} by {first}").into(), first.into()])
+                        .await?;
+                    if runs.fetch_add(1, Ordering::Relaxed) == 0 {
+                        both_hold_one.wait().await;
+                    }
+                    tx.run(
+                        &RENAME,
+                        vec![format!("{second} by {first}").into(), second.into()],
+                    )
+                    .await?;
+                    Ok(runs.load(Ordering::Relaxed))
+                })
+            })
+        };
+
+        let (one, other) = tokio::join!(rename(1, 2), rename(2, 1));
+
+        let mut runs = [one.unwrap(), other.unwrap()];
+        runs.sort_unstable();
+        assert_eq!(runs, [1, 2]);
+    })
+    .await;
 }
