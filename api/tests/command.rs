@@ -354,5 +354,10 @@ fn the_benchmark_measures_and_cleans_up() {
         let report: serde_json::Value = serde_json::from_slice(&measured.stdout).unwrap();
         assert!(report["operations"].as_u64().unwrap() > 0, "{report}");
         assert_eq!(report["errors"], serde_json::json!({}), "{report}");
+        let latency = |name: &str| report["latency_ms"][name].as_f64().unwrap();
+        assert!(
+            latency("p50") > 0.0 && latency("p50") <= latency("p99.9"),
+            "{report}"
+        );
     }
 }

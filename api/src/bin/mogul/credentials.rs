@@ -50,14 +50,14 @@ const KNOWN_SECRETS: &[&str] = &[
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CredentialsError {
     /// A file cannot be read or written.
-    #[error("cannot {act} {}: {source}", path.display())]
+    #[error("cannot {act} {}: {cause}", path.display())]
     File {
         /// What was tried.
         act: &'static str,
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The file in the data directory is not ours.
     #[error("{} does not hold root's credentials: {reason}; bring it back, or set MOGUL_ROOT_ACCESS_KEY and MOGUL_ROOT_SECRET_KEY", path.display())]
@@ -150,11 +150,11 @@ impl RootKey {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => {
+            Err(cause) => {
                 return Err(CredentialsError::File {
                     act: "read",
                     path,
-                    source,
+                    cause,
                 });
             }
         };
@@ -200,7 +200,7 @@ impl RootKey {
         let draft = dir.join(format!("{FILE}.new"));
         let failed = |act, path: &Path| {
             let path = path.to_owned();
-            move |source| CredentialsError::File { act, path, source }
+            move |cause| CredentialsError::File { act, path, cause }
         };
         let stored = Stored {
             access_key: self.access_key.0.clone(),
@@ -269,10 +269,10 @@ fn one_of(
         (value, None) => Ok(value),
         (None, Some(path)) => std::fs::read_to_string(path)
             .map(|text| Some(text.trim_end_matches(['\n', '\r']).to_owned()))
-            .map_err(|source| CredentialsError::File {
+            .map_err(|cause| CredentialsError::File {
                 act: "read",
                 path: path.to_owned(),
-                source,
+                cause,
             }),
     }
 }

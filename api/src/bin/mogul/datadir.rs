@@ -22,12 +22,12 @@ const LOCK: &str = "mogul.lock";
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DataDirError {
     /// It cannot be made, read or written.
-    #[error("cannot use the data directory {}: {source}; give one that this user may write", dir.display())]
+    #[error("cannot use the data directory {}: {cause}; give one that this user may write", dir.display())]
     Inaccessible {
         /// The directory.
         dir: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// Another server uses it.
     #[error("the data directory {} is in use by another mogul server; stop that one or choose another DIR", .0.display())]
@@ -101,9 +101,9 @@ impl DataDirs {
         let mut seen = BTreeSet::new();
         let mut dirs = Vec::new();
         for path in paths {
-            let inaccessible = |source| DataDirError::Inaccessible {
+            let inaccessible = |cause| DataDirError::Inaccessible {
                 dir: path.clone(),
-                source,
+                cause,
             };
             std::fs::create_dir_all(path).map_err(inaccessible)?;
             let path = path.canonicalize().map_err(inaccessible)?;
@@ -179,9 +179,9 @@ impl DataDirs {
 
 impl DataDir {
     fn open(path: PathBuf) -> Result<DataDir, DataDirError> {
-        let inaccessible = |source| DataDirError::Inaccessible {
+        let inaccessible = |cause| DataDirError::Inaccessible {
             dir: path.clone(),
-            source,
+            cause,
         };
         let lock = lock(&path)?;
         let mut devices = devices_in(&path).map_err(inaccessible)?;
@@ -206,9 +206,9 @@ impl DataDir {
 
 /// Locks a directory for this process.
 fn lock(path: &Path) -> Result<File, DataDirError> {
-    let inaccessible = |source| DataDirError::Inaccessible {
+    let inaccessible = |cause| DataDirError::Inaccessible {
         dir: path.to_owned(),
-        source,
+        cause,
     };
     let mut file = File::options()
         .create(true)
@@ -218,7 +218,7 @@ fn lock(path: &Path) -> Result<File, DataDirError> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(DataDirError::InUse(path.to_owned())),
-        Err(TryLockError::Error(source)) => return Err(inaccessible(source)),
+        Err(TryLockError::Error(cause)) => return Err(inaccessible(cause)),
     }
     // For the operator who looks; nobody reads it.
     file.set_len(0)

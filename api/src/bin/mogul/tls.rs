@@ -20,14 +20,14 @@ use tokio_rustls::TlsAcceptor;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
     /// A file cannot be read.
-    #[error("cannot read the TLS {what} {}: {source}", path.display())]
+    #[error("cannot read the TLS {what} {}: {cause}", path.display())]
     Unreadable {
         /// Which of the two.
         what: &'static str,
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A file holds nothing of the kind.
     #[error("{} holds no {what} in PEM form: {reason}", path.display())]
@@ -40,14 +40,14 @@ pub(crate) enum TlsError {
         reason: String,
     },
     /// The two do not go together, or the key is of an unknown kind.
-    #[error("the TLS certificate {} and the key {} cannot be used together: {source}", cert.display(), key.display())]
+    #[error("the TLS certificate {} and the key {} cannot be used together: {cause}", cert.display(), key.display())]
     Pair {
         /// The certificate.
         cert: PathBuf,
         /// The key.
         key: PathBuf,
         /// Why.
-        source: rustls::Error,
+        cause: rustls::Error,
     },
 }
 
@@ -108,10 +108,10 @@ fn server_config(cert: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
-        .map_err(|source| TlsError::Pair {
+        .map_err(|cause| TlsError::Pair {
             cert: cert.to_owned(),
             key: key.to_owned(),
-            source,
+            cause,
         })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
@@ -119,8 +119,8 @@ fn server_config(cert: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
 
 fn refused(what: &'static str, path: &Path, error: pem::Error) -> TlsError {
     let path = path.to_owned();
-    if let pem::Error::Io(source) = error {
-        return TlsError::Unreadable { what, path, source };
+    if let pem::Error::Io(cause) = error {
+        return TlsError::Unreadable { what, path, cause };
     }
     let reason = error.to_string();
     TlsError::NotPem { what, path, reason }

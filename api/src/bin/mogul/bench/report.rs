@@ -77,8 +77,11 @@ impl Default for Tally {
 impl Tally {
     /// Counts a success.
     pub(super) fn succeeded(&mut self, took: Duration, moved: Moved) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        // Not `saturating_record`: that clamps to what the histogram has grown to.
         self.latencies
-            .saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+            .record(micros)
+            .expect("it grows to hold every value");
         self.moved.bytes += moved.bytes;
         self.moved.keys += moved.keys;
     }
@@ -253,4 +256,22 @@ fn megabytes(bytes: u64) -> f64 {
 )]
 fn float(number: u64) -> f64 {
     number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latencies_are_kept_whatever_their_size() {
+        let (mut sum, mut tally) = (Tally::default(), Tally::default());
+        for millis in 1..=1000 {
+            tally.succeeded(Duration::from_millis(millis), Moved { bytes: 2, keys: 0 });
+        }
+        sum.add(&tally);
+
+        assert_eq!((sum.latencies.len(), sum.moved.bytes), (1000, 2000));
+        let median = quantile_ms(&sum.latencies, 0.5);
+        assert!((499.0..=502.0).contains(&median), "{median}");
+    }
 }

@@ -4,6 +4,7 @@
 //! worker, no pool, a signature of a few microseconds ([`sign`]). `mogul admin` uses the same.
 
 pub(crate) mod sign;
+mod trust;
 
 use std::{
     convert::Infallible,
@@ -19,18 +20,12 @@ use http::{Method, Request, Response, header};
 use http_body::{Frame, SizeHint};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
-};
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use mogul_tracker::clock::{Clock, SystemClock};
 use sign::{Signer, ToSign};
-
-/// Where Debian and its kin keep the certificates that the machine trusts.
-const SYSTEM_CA_FILE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// What goes wrong between us and a server, apart from the server's own answers.
 #[derive(Debug, thiserror::Error)]
@@ -47,18 +42,18 @@ pub(crate) enum ClientError {
         reason: String,
     },
     /// No connection.
-    #[error("cannot connect to {endpoint}: {source}")]
+    #[error("cannot connect to {endpoint}: {cause}")]
     Connect {
         /// Where to.
         endpoint: String,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The connection broke.
-    #[error("the connection to the server broke: {0}")]
+    #[error("the connection to the server broke")]
     Broken(#[from] hyper::Error),
     /// The request cannot be written as HTTP.
-    #[error("the request cannot be sent: {0}")]
+    #[error("the request cannot be sent")]
     Request(#[from] http::Error),
 }
 
@@ -90,7 +85,7 @@ impl Endpoint {
         let authority = uri.authority().ok_or_else(wrong)?;
         let (tls, standard) = match uri.scheme_str() {
             Some("http") => (None, 80),
-            Some("https") => (Some(connector(ca_file)?), 443),
+            Some("https") => (Some(trust::connector(ca_file)?), 443),
             _ => return Err(wrong()),
         };
         if uri.path() != "/" || uri.query().is_some() || authority.as_str().contains('@') {
@@ -116,9 +111,9 @@ impl Endpoint {
     /// # Errors
     /// [`ClientError::Connect`], [`ClientError::Broken`].
     pub(crate) async fn connect(&self) -> Result<Connection, ClientError> {
-        let failed = |source| ClientError::Connect {
+        let failed = |cause| ClientError::Connect {
             endpoint: self.to_string(),
-            source,
+            cause,
         };
         let address = self.host.trim_start_matches('[').trim_end_matches(']');
         let stream = TcpStream::connect((address, self.port)).await.map_err(failed)?;
@@ -133,29 +128,6 @@ impl Endpoint {
             }
         }
     }
-}
-
-fn connector(ca_file: Option<&Path>) -> Result<TlsConnector, ClientError> {
-    let path = ca_file.unwrap_or(Path::new(SYSTEM_CA_FILE));
-    let unusable = |reason: String| ClientError::CaFile {
-        path: path.to_owned(),
-        reason,
-    };
-    let mut roots = RootCertStore::empty();
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| unusable(error.to_string()))?;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-        roots
-            .add(certificate)
-            .map_err(|error| unusable(error.to_string()))?;
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| unusable(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
 }
 
 /// One open connection, for one request at a time.

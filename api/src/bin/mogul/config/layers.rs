@@ -23,9 +23,9 @@ struct Said {
 impl Layers {
     /// Lays the TOML file over what is there.
     pub(super) fn add_file(&mut self, path: &Path) -> Result<(), ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable {
             path: path.to_owned(),
-            source,
+            cause,
         })?;
         let table: toml::Table = text
             .parse()

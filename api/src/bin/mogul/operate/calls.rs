@@ -48,7 +48,7 @@ pub(super) struct NewUser {
 
 impl Admin {
     pub(super) async fn connect(endpoint: Endpoint, signer: Signer) -> anyhow::Result<Admin> {
-        let connection = endpoint.connect().await.context("is the server running?")?;
+        let connection = endpoint.connect().await?;
         Ok(Admin {
             endpoint,
             signer,
