@@ -119,8 +119,9 @@ def test_an_encoded_slash_is_a_slash(wire, bucket):
 
 def test_characters_may_be_encoded_that_need_not_be(wire, bucket):
     wire.request("PUT", f"/{bucket}/abc~", body=b"x")
+    headers, _ = wire.signed_headers("GET", f"/{bucket}/abc~")
 
-    assert wire.request("GET", f"/{bucket}/%61b%63~").body == b"x"
+    assert wire.send("GET", f"/{bucket}/%61b%63%7e", headers).body == b"x"
 
 
 @pytest.mark.parametrize("path", BAD_PATHS)

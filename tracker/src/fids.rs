@@ -293,8 +293,9 @@ impl FidPool {
     }
 
     fn begin_fetching(&self) -> Option<Fetching<'_>> {
-        let mut state = self.lock();
-        (!std::mem::replace(&mut state.fetching, true)).then_some(Fetching(self))
+        let fetching = std::mem::replace(&mut self.lock().fetching, true);
+        // Made only where it is handed out: one that is dropped here would say that nobody fetches.
+        (!fetching).then(|| Fetching(self))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -329,5 +330,23 @@ impl Kept<'_> {
 impl Drop for Kept<'_> {
     fn drop(&mut self) {
         self.pool.lock().orphans.append(&mut self.orphans);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_fetches_a_block_ahead() {
+        let pool = FidPool::new("test".to_owned(), Wakes::default());
+
+        let first = pool.begin_fetching();
+
+        assert!(first.is_some());
+        assert!(pool.begin_fetching().is_none());
+        assert!(pool.begin_fetching().is_none());
+        drop(first);
+        assert!(pool.begin_fetching().is_some());
     }
 }
