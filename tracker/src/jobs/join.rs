@@ -79,6 +79,9 @@ impl Job for Join {
 
     async fn step(&mut self) -> Result<Next, Error> {
         let now = self.0.now();
+        if !segments::join_due(&mut self.0.db().reader().await?, now).await? {
+            return Ok(Next::Idle);
+        }
         let write = self.0.db().write(move |tx| {
             Box::pin(async move { segments::join_claimed(tx, now, now.after(CLAIM)).await })
         });

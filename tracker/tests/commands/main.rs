@@ -1,10 +1,15 @@
 //! The commands and the jobs, called as the faces and the driver call them: on real databases, with nodes in this
 //! process over scratch folders.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails by its unwrap")]
+
 mod buckets;
 #[path = "../../src/meta/tests/engines.rs"]
 mod engines;
 mod files;
 mod jobs;
+mod objects;
+mod stock;
+mod uploads;
 mod users;
 mod world;

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     convert::Infallible,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -255,6 +255,16 @@ impl World {
             }
         }
         bytes
+    }
+
+    /// The folder that has all devices.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The node of a device.
+    pub(crate) fn node(&self, device: u32) -> &Node {
+        self.nodes.get(dev(device)).unwrap()
     }
 
     /// The path of a fid on a device.
