@@ -95,8 +95,10 @@ async fn small(request: Put, writing: Writing, size: u64, mut body: Body) -> Res
     .await
 }
 
-async fn large(request: Put, writing: Writing, mut body: Body) -> Result<u64, NodeError> {
+async fn large(request: Put, writing: Writing, body: Body) -> Result<u64, NodeError> {
     let request = Arc::new(request);
+    // The end of the body is met twice: with the last pieces, and where there are none.
+    let mut body = Body::new(body.fuse());
     // A device that is full or gone says so before the body comes.
     let mut writing = wait(start(&request, writing, Vec::new())).await?;
     let mut pieces = gather(&mut body).await?;
