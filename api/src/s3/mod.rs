@@ -13,6 +13,7 @@ mod conditions;
 pub mod date;
 mod dispatch;
 pub mod error;
+mod keep_alive;
 mod ops;
 mod range;
 mod read;

@@ -3,8 +3,12 @@
 
 mod admin;
 mod buckets;
+mod copies;
+mod doors;
 mod listings;
 mod multipart;
 mod objects;
+mod reads;
 mod service;
 mod world;
+mod writes;

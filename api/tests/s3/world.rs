@@ -50,6 +50,7 @@ pub(crate) struct Call {
     headers: Vec<(String, String)>,
     body: Bytes,
     key: Option<(String, String)>,
+    payload: Option<&'static str>,
 }
 
 /// What came back.
@@ -67,6 +68,7 @@ pub(crate) fn call(method: &'static str, target: impl Into<String>) -> Call {
         headers: Vec::new(),
         body: Bytes::new(),
         key: Some(("root".to_owned(), "root's secret".to_owned())),
+        payload: None,
     }
 }
 
@@ -78,6 +80,12 @@ impl Call {
 
     pub(crate) fn body(mut self, body: impl Into<Bytes>) -> Call {
         self.body = body.into();
+        self
+    }
+
+    /// Signs this `x-amz-content-sha256` instead of the hash of the body.
+    pub(crate) fn payload(mut self, payload: &'static str) -> Call {
+        self.payload = Some(payload);
         self
     }
 
@@ -128,7 +136,9 @@ impl Call {
                 .unwrap()
                 .into();
             let uri = format!("http://{HOST}{}", self.target);
-            let body = SignableBody::Bytes(&self.body);
+            let body = self.payload.map_or(SignableBody::Bytes(&self.body), |payload| {
+                SignableBody::Precomputed(payload.to_owned())
+            });
             let signable = SignableRequest::new(self.method, uri, headers.iter().copied(), body).unwrap();
             let (instructions, _) = sign(signable, &parameters).unwrap().into_parts();
             instructions.apply_to_request_http1x(&mut request);
@@ -225,24 +235,31 @@ impl World {
 
     /// Files on the devices.
     pub(crate) fn files(&self) -> usize {
-        fn fids(folder: &std::path::Path) -> usize {
-            let entries = std::fs::read_dir(folder).unwrap();
-            entries
-                .map(|entry| entry.unwrap())
-                .map(|entry| {
-                    let is_fid = entry
-                        .path()
-                        .extension()
-                        .is_some_and(|extension| extension == "fid");
-                    if entry.file_type().unwrap().is_dir() {
-                        fids(&entry.path())
-                    } else {
-                        usize::from(is_fid)
-                    }
-                })
-                .sum()
+        self.paths().len()
+    }
+
+    /// Where the files on the devices are.
+    pub(crate) fn paths(&self) -> Vec<std::path::PathBuf> {
+        let mut folders = vec![self.folder.path().to_owned()];
+        let mut found = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "fid") {
+                    found.push(path);
+                }
+            }
         }
-        fids(self.folder.path())
+        found
+    }
+
+    /// Waits until nothing is under way.
+    pub(crate) async fn quiet(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.tasks.reopen();
     }
 }
 

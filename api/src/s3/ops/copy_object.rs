@@ -22,7 +22,7 @@ use crate::s3::{
     auth::authorize::{Action, access_denied, authorize, authorize_account},
     checksum, class, conditions,
     error::{Code, S3Error},
-    read,
+    keep_alive, read,
     route::invalid_argument,
     xml::Writer,
 };
@@ -81,13 +81,22 @@ pub(in crate::s3) async fn copy_object(
     };
     let source = copy_source(s3, &target.head, &target.identity).await?;
     let onto_itself = source.domain == target.name.bucket.domain.id && source.key == target.name.key;
-    let copied = if onto_itself {
+    if onto_itself {
         check_change(&target, &source)?;
-        onto_itself_copied(s3, &target, source).await?
-    } else {
-        elsewhere_copied(s3, &target, &source).await?
+    }
+    let head = target.head.clone();
+    let work = {
+        let s3 = s3.clone();
+        async move {
+            let copied = if onto_itself {
+                onto_itself_copied(&s3, &target, source).await?
+            } else {
+                elsewhere_copied(&s3, &target, &source).await?
+            };
+            Ok(render(&copied, &target.class))
+        }
     };
-    Ok(render(&copied, &target.class))
+    keep_alive::answer(s3, &head, work).await
 }
 
 /// The object that a copy reads, if it exists, the sender may read it, and the conditions on it hold.
