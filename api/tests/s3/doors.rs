@@ -70,7 +70,7 @@ fn unsigned(method: &str, target: &str, headers: &[(&str, &str)]) -> http::Reque
     request.body(Body::from("hello")).unwrap()
 }
 
-/// MinIO CVE-2026-40344 and -41145, SeaweedFS #2180: a kind of payload, or credentials in an unusual place, were let by.
+/// `MinIO` CVE-2026-40344 and -41145, `SeaweedFS` #2180: a kind of payload, or credentials in an unusual place, were let by.
 #[tokio::test]
 async fn no_route_is_open_to_a_request_without_a_valid_signature() {
     let world = world().await;
@@ -163,7 +163,7 @@ async fn a_wrong_secret_is_told_what_was_signed() {
 async fn framed_payloads_are_for_objects_and_parts_alone() {
     let world = world().await;
     let framed = |call: Call| {
-        call.payload("STREAMING-UNSIGNED-PAYLOAD-TRAILER")
+        call.signed_as("STREAMING-UNSIGNED-PAYLOAD-TRAILER")
             .body("0\r\n\r\n")
     };
     for (method, target) in [

@@ -84,7 +84,7 @@ impl Call {
     }
 
     /// Signs this `x-amz-content-sha256` instead of the hash of the body.
-    pub(crate) fn payload(mut self, payload: &'static str) -> Call {
+    pub(crate) fn signed_as(mut self, payload: &'static str) -> Call {
         self.payload = Some(payload);
         self
     }

@@ -56,42 +56,46 @@ fn matches(key: &[u8; 32], text: &str, signature: &str) -> bool {
         && mac(key, text.as_bytes()).verify_slice(&given).is_ok()
 }
 
-/// How a request may have been spelled when it was signed, where that is not sure. Nothing hangs on the difference:
-/// both spellings ask for the same.
+/// How a request may have been spelled when it was signed, where that is not sure. Nothing hangs on the difference: all
+/// spellings ask for the same.
 #[derive(Debug, Clone, Copy, Default)]
 struct Spelling {
-    /// Whether a `%2F` in the path was signed as it was sent, or as the slash it stands for.
-    slash: Slash,
+    path: PathSpelling,
     /// What `Accept-Encoding` was: proxies rewrite it, and some clients sign it (rclone, the Go SDK).
     accept_encoding: Option<&'static str>,
 }
 
-/// Whether an encoded slash stays encoded.
+/// How the path was signed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Slash {
-    Decoded,
+enum PathSpelling {
+    /// Everything encoded that AWS encodes; a `%2F` stays one.
     #[default]
     Encoded,
+    /// So too, but for a `%2F`, which is the slash that it stands for.
+    SlashesDecoded,
+    /// As it was sent: not every signer encodes what the sender left bare.
+    AsSent,
 }
 
 const ACCEPT_ENCODING: &str = "accept-encoding";
 
-/// Tries the other spellings, if the request has what can be spelled otherwise.
+/// Tries the other spellings.
 fn matches_otherwise(key: &[u8; 32], claim: &Claim, head: &RequestHead) -> bool {
     let encodings: &[_] = if claim.signed_headers.iter().any(|name| name == ACCEPT_ENCODING) {
         &[None, Some("identity"), Some("gzip")]
     } else {
         &[None]
     };
-    let slashes: &[_] = if head.path().contains("%2F") || head.path().contains("%2f") {
-        &[Slash::Encoded, Slash::Decoded]
-    } else {
-        &[Slash::Encoded]
-    };
-    slashes.iter().any(|&slash| {
+    [
+        PathSpelling::Encoded,
+        PathSpelling::SlashesDecoded,
+        PathSpelling::AsSent,
+    ]
+    .into_iter()
+    .any(|path| {
         encodings.iter().any(|&accept_encoding| {
             let spelling = Spelling {
-                slash,
+                path,
                 accept_encoding,
             };
             let request = canonical_request(claim, head, spelling);
@@ -113,7 +117,7 @@ fn canonical_request(claim: &Claim, head: &RequestHead, spelling: Spelling) -> V
     let mut text = Vec::with_capacity(1024);
     text.extend_from_slice(head.method.as_str().as_bytes());
     text.push(b'\n');
-    canonical_path(&mut text, head.path(), spelling.slash);
+    canonical_path(&mut text, head.path(), spelling.path);
     text.push(b'\n');
     canonical_query(&mut text, head.raw_query(), claim.place);
     text.push(b'\n');
@@ -133,15 +137,20 @@ fn canonical_request(claim: &Claim, head: &RequestHead, spelling: Spelling) -> V
     text
 }
 
-fn canonical_path(to: &mut Vec<u8>, raw: &str, slash: Slash) {
+fn canonical_path(to: &mut Vec<u8>, raw: &str, spelling: PathSpelling) {
+    if spelling == PathSpelling::AsSent {
+        to.extend_from_slice(raw.as_bytes());
+        return;
+    }
     for (index, segment) in raw.split('/').enumerate() {
         if index > 0 {
             to.push(b'/');
         }
         for byte in percent_decode(segment.as_bytes()) {
-            match (byte, slash) {
-                (b'/', Slash::Decoded) => to.push(byte),
-                _ => encode(to, byte),
+            if byte == b'/' && spelling == PathSpelling::SlashesDecoded {
+                to.push(byte);
+            } else {
+                encode(to, byte);
             }
         }
     }
