@@ -9,7 +9,7 @@ use mogul_tracker::{
     command::uploads::{
         CompleteUpload, Completed, CreateUpload, ListUploads, ListedPart, PutPart, UploadEntry,
     },
-    model::{Attributes, Part, PartNumber, Tags, Upload, UploadId, UserId, WriteCondition},
+    model::{Attributes, ETagMatch, Part, PartNumber, Tags, Upload, UploadId, UserId, WriteCondition},
 };
 
 use crate::{engines::for_each_engine, stock::Stock, world::key};
@@ -237,6 +237,32 @@ async fn completes_of_one_upload_all_succeed_with_one_object() {
             matches!(world.get("k").await, Err(Error::UnknownKey)),
             "a repeated answer makes nothing anew"
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_complete_whose_condition_fails_leaves_the_upload_open() {
+    for_each_engine(async |db| {
+        let world = Stock::new(db, 1).await;
+        world.put("k", b"first").await;
+        let upload = begin(&world, "k").await;
+        let only = part(&world, &upload, 1, b"second", None).await.unwrap();
+        let create = CompleteUpload {
+            condition: WriteCondition {
+                if_match: None,
+                if_none_match: Some(ETagMatch::Any),
+            },
+            ..completion(&world, &upload, &[only])
+        };
+
+        let refused = world.tracker.complete_upload(create.clone()).await;
+        assert!(matches!(refused, Err(Error::PreconditionFailed("If-None-Match"))));
+        assert_eq!(world.get("k").await.unwrap(), b"first");
+        world.delete("k").await;
+        world.tracker.complete_upload(create).await.unwrap();
+
+        assert_eq!(world.get("k").await.unwrap(), b"second");
     })
     .await;
 }

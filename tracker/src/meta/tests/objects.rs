@@ -1,8 +1,8 @@
 //! Finished uploads become objects, on every engine.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use mogul_storage::{DevId, Fid};
+use mogul_storage::{DevId, Digest, Fid, HashType};
 
 use super::engines::for_each_engine;
 use crate::{
@@ -12,9 +12,13 @@ use crate::{
         committer::{Committed, Committer, NewObject, Replaced, Replication},
         domains,
         objects::{ObjectRow, object_by_key},
+        segments::{Segment, pieces_of, segments_added, segments_of},
         sql::sql,
     },
-    model::{ClassId, DomainId, DomainName, ETag, ETagMatch, Key, Timestamp, UserId, WriteCondition},
+    model::{
+        ClassId, DomainId, DomainName, ETag, ETagMatch, Key, Part, PartNumber, Timestamp, UserId,
+        WriteCondition,
+    },
 };
 
 const DELETIONS: Sql = sql("select fid from file_to_delete2 order by fid limit 10000");
@@ -297,4 +301,51 @@ async fn an_object_that_cannot_be_written_fails_alone() {
         assert_eq!(fids(&db, &DELETIONS).await, [20]);
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_object_may_have_ten_thousand_segments() {
+    for_each_engine(async |db| {
+        let segments: Vec<Segment> = (1..=10_000_u16).map(segment).collect();
+        let added = Arc::new(segments);
+        db.write(move |tx| {
+            let segments = Arc::clone(&added);
+            Box::pin(async move { segments_added(tx, fid(1), &segments).await })
+        })
+        .await
+        .unwrap();
+
+        let mut tx = db.reader().await.unwrap();
+        let all = pieces_of(&mut tx, fid(1), 0, 100_000).await.unwrap();
+        let some = pieces_of(&mut tx, fid(1), 99_985, 99_991).await.unwrap();
+        let page = segments_of(&mut tx, fid(1), 9_998, 10).await.unwrap();
+
+        assert_eq!(all.len(), 10_000);
+        let starts: Vec<u64> = some.iter().map(|piece| piece.start).collect();
+        assert_eq!(starts, [99_980, 99_990]);
+        let numbers: Vec<u16> = page.iter().map(|segment| segment.part.number.get()).collect();
+        assert_eq!(numbers, [9_999, 10_000]);
+    })
+    .await;
+}
+
+/// A segment of ten bytes.
+fn segment(number: u16) -> Segment {
+    let number_of = u64::from(number);
+    Segment {
+        ordinal: u32::from(number),
+        part_fid: Some(fid(1 + number_of)),
+        start: (number_of - 1) * 10,
+        crc64: Some([1; 8]),
+        part: Part {
+            number: PartNumber::new(number).unwrap(),
+            size: 10,
+            etag: ETag(format!("{number:032x}")),
+            checksum: Some(Digest {
+                hash: HashType::Sha512,
+                bytes: vec![7; 64],
+            }),
+            modified: Timestamp::from_millis(1),
+        },
+    }
 }
