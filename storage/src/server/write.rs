@@ -188,8 +188,6 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, NodeError> {
             return Ok(Some(piece));
         }
     }
-    // Not every stream can be asked again behind its end.
-    *body = Body::empty();
     Ok(None)
 }
 
