@@ -18,6 +18,10 @@ use crate::error::NodeError;
 /// known at once. Below, the extra call costs more than it saves.
 const RESERVE_MIN: u64 = 1 << 20;
 
+/// Bytes after which a file that is still being written is synced, beside the writing: else the disk would rest while the body
+/// comes, and the last sync have all to do. Less would cost a journal commit too often.
+const SYNC_AHEAD: u64 = 32 << 20;
+
 /// Slices handed to the operating system in one write.
 const SLICES_MAX: usize = 64;
 
@@ -30,6 +34,8 @@ pub(crate) struct Draft {
     /// The temporary name; `None` once the file has its own.
     temporary: Option<PathBuf>,
     written: u64,
+    /// Bytes that were written when the file was last synced ahead.
+    synced: u64,
 }
 
 impl Draft {
@@ -49,6 +55,7 @@ impl Draft {
             file,
             temporary: Some(temporary),
             written: 0,
+            synced: 0,
         };
         draft.reserve(size.unwrap_or(0))?;
         Ok(draft)
@@ -82,6 +89,17 @@ impl Draft {
             self.written += written.map_err(|error| self.device.fault(error))?;
         }
         Ok(())
+    }
+
+    /// The file, whenever so much was written to it that it is worth a sync before the end. The sync's error must not be
+    /// lost: the operating system tells of it once.
+    pub(crate) fn sync_ahead(&mut self) -> Result<Option<File>, NodeError> {
+        if self.device.durability == Durability::Cache || self.written - self.synced < SYNC_AHEAD {
+            return Ok(None);
+        }
+        self.synced = self.written;
+        let file = self.file.try_clone().map_err(|error| self.device.fault(error))?;
+        Ok(Some(file))
     }
 
     /// The device it is on its way to.

@@ -17,7 +17,7 @@ mod whole;
 use std::{
     collections::HashSet,
     fs::{self, File},
-    io,
+    io::{self, IoSliceMut},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, atomic::AtomicU64},
@@ -25,7 +25,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use rustix::io::Errno;
+use rustix::{
+    fs::{CWD, Mode, OFlags, ResolveFlags},
+    io::{Errno, ReadWriteFlags},
+};
 
 use crate::{
     error::NodeError,
@@ -140,15 +143,17 @@ impl Device {
 
     /// Opens a file for reading.
     pub(crate) fn read(&self, place: &Place) -> Result<Opened, NodeError> {
-        let opened = File::open(self.path(place)).and_then(|file| {
-            let about = file.metadata()?;
-            Ok(Opened {
-                size: about.len(),
-                modified: about.modified()?,
-                file,
-            })
-        });
+        let opened = File::open(self.path(place)).and_then(Opened::new);
         opened.map_err(|error| self.fault(error))
+    }
+
+    /// Opens a file if that takes no disk: its path and what is known of it are in memory. Never blocks. `None` says nothing
+    /// of the file.
+    pub(crate) fn read_cached(&self, place: &Place) -> Option<Opened> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let path = self.path(place);
+        let file = rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED).ok()?;
+        Opened::new(File::from(file)).ok()
     }
 
     /// Deletes a file.
@@ -204,6 +209,24 @@ impl Device {
 }
 
 impl Opened {
+    fn new(file: File) -> io::Result<Opened> {
+        let about = file.metadata()?;
+        Ok(Opened {
+            size: about.len(),
+            modified: about.modified()?,
+            file,
+        })
+    }
+
+    /// Reads `length` bytes from `offset` on if all of them are in memory. Never blocks.
+    pub(crate) fn cached(&self, offset: u64, length: u64) -> Option<Bytes> {
+        let length = usize::try_from(length).ok()?;
+        let mut bytes = vec![0; length];
+        let mut slices = [IoSliceMut::new(&mut bytes)];
+        let read = rustix::io::preadv2(&self.file, &mut slices, offset, ReadWriteFlags::NOWAIT);
+        (read == Ok(length)).then(|| Bytes::from(bytes))
+    }
+
     /// Reads `length` bytes from `offset` on.
     pub(crate) fn exactly(&self, offset: u64, length: u64) -> io::Result<Bytes> {
         let length = usize::try_from(length).map_err(io::Error::other)?;

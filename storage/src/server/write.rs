@@ -1,6 +1,6 @@
 //! PUT: a body becomes a file.
 
-use std::sync::Arc;
+use std::{fs::File, sync::Arc};
 
 use axum::body::Body;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::blocking;
 use crate::{
@@ -102,13 +102,27 @@ async fn large(request: Put, writing: Writing, body: Body) -> Result<u64, NodeEr
     // A device that is full or gone says so before the body comes.
     let mut writing = wait(start(&request, writing, Vec::new())).await?;
     let mut pieces = gather(&mut body).await?;
+    let mut syncing: Option<JoinHandle<Result<(), NodeError>>> = None;
     while !pieces.is_empty() {
         let work = start(&request, writing, pieces);
         let following = gather(&mut body).await;
         writing = wait(work).await?;
         pieces = following?;
+        if syncing.as_ref().is_none_or(JoinHandle::is_finished)
+            && let Some(file) = writing.sync_ahead()?
+            && let Some(before) = syncing.replace(spawn_blocking(move || synced(&file)))
+        {
+            wait(before).await?;
+        }
+    }
+    if let Some(syncing) = syncing {
+        wait(syncing).await?;
     }
     blocking(move || request.finish(writing)).await
+}
+
+fn synced(file: &File) -> Result<(), NodeError> {
+    file.sync_data().map_err(NodeError::Device)
 }
 
 /// The next pieces of a body, worth a write; none at its end.
@@ -126,13 +140,23 @@ async fn gather(body: &mut Body) -> Result<Vec<Bytes>, NodeError> {
 /// Writes pieces beside the reading of the next ones.
 fn start(request: &Arc<Put>, writing: Writing, pieces: Vec<Bytes>) -> JoinHandle<Result<Writing, NodeError>> {
     let request = Arc::clone(request);
-    tokio::task::spawn_blocking(move || request.write(writing, &pieces))
+    spawn_blocking(move || request.write(writing, &pieces))
 }
 
-async fn wait(writing: JoinHandle<Result<Writing, NodeError>>) -> Result<Writing, NodeError> {
-    match writing.await {
+async fn wait<T>(work: JoinHandle<Result<T, NodeError>>) -> Result<T, NodeError> {
+    match work.await {
         Ok(outcome) => outcome,
         Err(lost) => Err(NodeError::Device(std::io::Error::other(lost))),
+    }
+}
+
+impl Writing {
+    /// The file, when it is time to sync it beside the writing.
+    fn sync_ahead(&mut self) -> Result<Option<File>, NodeError> {
+        match &mut self.draft {
+            Some(draft) => draft.sync_ahead(),
+            None => Ok(None),
+        }
     }
 }
 

@@ -20,6 +20,7 @@ macro_rules! suite {
             a_file_that_was_put_is_read_back,
             a_file_lies_where_the_original_has_it,
             the_size_of_a_body_need_not_be_known,
+            a_file_that_is_synced_while_it_comes_is_whole,
             any_range_is_read,
             a_range_beyond_the_end_names_the_size,
             what_is_not_there_is_not_found,
@@ -71,10 +72,13 @@ fn bytes(length: usize) -> Bytes {
         .collect()
 }
 
-/// A body of unknown length, in pieces as they come from a socket.
+/// A body of unknown length, in pieces as they come from a socket. Like many streams, it panics if asked again after its end.
 fn pieces(bytes: &Bytes) -> Body {
     let pieces: Vec<Bytes> = bytes.chunks(60_000).map(Bytes::copy_from_slice).collect();
-    Body::from_stream(stream::iter(pieces).map(Ok::<_, std::io::Error>))
+    Body::from_stream(stream::unfold(pieces.into_iter(), async |mut pieces| {
+        let piece = pieces.next()?;
+        Some((Ok::<_, std::io::Error>(piece), pieces))
+    }))
 }
 
 /// A body that yields some bytes and then what is given.
@@ -143,6 +147,22 @@ pub(crate) async fn the_size_of_a_body_need_not_be_known(bench: &Bench) {
         assert_eq!(stored, super::cases::length(&bytes));
         assert!(bench.get(fid, ByteRange::Whole).await.unwrap().1 == bytes);
     }
+}
+
+pub(crate) async fn a_file_that_is_synced_while_it_comes_is_whole(bench: &Bench) {
+    let frame = bytes(1 << 20);
+    let frames = vec![frame.clone(); 80];
+    let mut hasher = Hasher::new(&[HashType::Crc64Nvme]);
+    for frame in &frames {
+        hasher.update(frame);
+    }
+    let body = Body::from_stream(stream::iter(frames).map(Ok::<_, std::io::Error>));
+
+    let stored = bench.node.put(at(1), Some(80 << 20), body).await.unwrap();
+
+    assert_eq!(stored, 80 << 20);
+    let found = bench.node.digest(at(1), HashType::Crc64Nvme).await.unwrap();
+    assert_eq!(Some(&found), hasher.finish().get(HashType::Crc64Nvme));
 }
 
 pub(crate) async fn any_range_is_read(bench: &Bench) {
