@@ -88,7 +88,8 @@ impl Job for Join {
         let Some(claim) = write.await? else {
             return Ok(Next::Idle);
         };
-        if let Err(error) = self.join(claim).await {
+        // Boxed: what reads and writes bodies is large, and the driver would carry it while it waits.
+        if let Err(error) = Box::pin(self.join(claim)).await {
             tracing::warn!(fid = %claim.fid, failcount = claim.failcount + 1, %error, "an object was not joined");
             self.put_off(claim).await?;
         }

@@ -45,7 +45,7 @@ async fn a_copy_is_made_when_the_device_it_needs_is_back() {
 
     world.mood(2, Mood::Well);
     world.monitor().await;
-    world.clock.advance(Duration::from_secs(60));
+    world.clock.advance(Duration::from_mins(1));
     world.replicate().await;
 
     assert_eq!(world.object("key").await.replicas.len(), 2);
@@ -96,7 +96,7 @@ async fn deletions_wait_for_a_device_that_is_away_and_for_nothing_else() {
 
     world.mood(2, Mood::Well);
     world.monitor().await;
-    world.clock.advance(Duration::from_secs(3600));
+    world.clock.advance(Duration::from_hours(1));
     world.collect().await;
     assert!(world.on_disk(fid).is_empty());
 }

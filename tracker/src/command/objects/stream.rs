@@ -122,7 +122,8 @@ impl Reading {
     async fn open(&mut self, request: Download) -> Result<(), DownloadError> {
         let failed = Arc::clone(&self.bad);
         let bad = move |copy: BadCopy| failed.lock().unwrap_or_else(PoisonError::into_inner).push(copy);
-        self.current = download(request, bad).await?.boxed();
+        // Boxed: it is large, and every future that reads an object would carry it.
+        self.current = Box::pin(download(request, bad)).await?.boxed();
         Ok(())
     }
 
