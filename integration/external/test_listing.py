@@ -200,7 +200,6 @@ def test_no_keys_are_a_whole_answer(s3, bucket):
         "list-type=2&continuation-token=garbage",
         "list-type=2&encoding-type=base64",
         "encoding-type=x",
-        "list-type=3",
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(wire, bucket, query):

@@ -99,9 +99,13 @@ impl Tracker {
         tracker.refresh_all().await?;
         jobs::monitor::Monitor::new(&tracker).observe().await?;
         if tracker.sharing() == Sharing::Alone {
-            let write = tracker
-                .db()
-                .write(|tx| Box::pin(meta::queues::unclaim_replicate(tx)));
+            let now = tracker.now();
+            let write = tracker.db().write(move |tx| {
+                Box::pin(async move {
+                    meta::queues::unclaim(tx, now).await?;
+                    meta::segments::joins_unclaimed(tx, now).await
+                })
+            });
             write.await?;
         }
         tracker.0.fids.fetch(tracker.db(), tracker.clock()).await?;

@@ -209,8 +209,8 @@ class Server:
         }
         return {table: count for table, count in counts.items() if count}
 
-    def wait_for_rest(self, seconds=60):
-        """Waits until no job has work left."""
+    def wait_for_rest(self, seconds=150):
+        """Waits until no job has work left; a joined object's parts stay a minute for their readers."""
         wait_until(lambda: not self.queues(), seconds, f"empty queues of {self.folder}, now {self.queues()}")
 
     def assert_nothing_left_over(self):
@@ -220,7 +220,11 @@ class Server:
             lambda: not any(self.strays().values()), 30, f"agreement of disk and rows: {self.strays()}"
         )
         assert not self.orphans()
-        assert all(FID.search(str(path)) for path in self.files_on_disk()), self.files_on_disk()
+        wait_until(lambda: not self.halves(), 30, f"the end of half-written files: {self.halves()}")
+
+    def halves(self):
+        """Files below the device roots that are neither fids nor the usage file."""
+        return [path for path in self.files_on_disk() if not FID.search(str(path))]
 
     def cli(self, *arguments, environment=None, check=True):
         """Runs `mogul` with root's credentials; returns the finished process."""

@@ -217,10 +217,16 @@ pub(crate) async fn replicate_later(
 }
 
 const UNCLAIM: Sql = sql("update file_to_replicate set nexttry = 0, flags = 3 where flags in (1, 2, 4)");
+const UNCLAIM_DELETE: Sql = sql("update file_to_delete2 set nexttry = ? where nexttry > ?");
 
 /// Makes due what was claimed: at the start of the only process on a database, whoever claimed it is dead.
-pub(crate) async fn unclaim_replicate(tx: &mut Tx) -> Result<(), Error> {
+///
+/// A claimed deletion looks like one that waits (for its readers, or after a failure): those become due as well. Its
+/// readers died with the process, and a failure may be over.
+pub(crate) async fn unclaim(tx: &mut Tx, now: Timestamp) -> Result<(), Error> {
     tx.run(&UNCLAIM, vec![]).await?;
+    tx.run(&UNCLAIM_DELETE, vec![now.secs().into(), now.secs().into()])
+        .await?;
     Ok(())
 }
 
@@ -307,6 +313,6 @@ pub(crate) async fn lengths(tx: &mut Tx) -> Result<[u64; 3], Error> {
 
 catalogue! {
     REPLICATE, ANY_REPLICATE, ANY_DELETE, DUE_REPLICATE, CLAIM_REPLICATE, DUE_DELETE, CLAIM_DELETE, EXTEND,
-    DONE, LATER, AGAIN, UNCLAIM, DELETE, DELETE_DONE, DELETE_LATER, OLD, OLD_DONE, OLD_LATER, OLD_LATER_DONE,
+    DONE, LATER, AGAIN, UNCLAIM, UNCLAIM_DELETE, DELETE, DELETE_DONE, DELETE_LATER, OLD, OLD_DONE, OLD_LATER, OLD_LATER_DONE,
     LENGTHS,
 }

@@ -236,6 +236,15 @@ pub(crate) async fn join_claimed(
     Ok(Some(claim))
 }
 
+const UNCLAIM: Sql = sql("update mogul_join set nexttry = ? where nexttry > ?");
+
+/// Makes every object due: at the start of the only process on a database, whoever claimed one is dead.
+pub(crate) async fn joins_unclaimed(tx: &mut Tx, now: Timestamp) -> Result<(), Error> {
+    tx.run(&UNCLAIM, vec![now.secs().into(), now.secs().into()])
+        .await?;
+    Ok(())
+}
+
 /// Puts an attempt off.
 pub(crate) async fn join_deferred(tx: &mut Tx, claim: JoinClaim, until: Timestamp) -> Result<(), Error> {
     let args = vec![
@@ -255,4 +264,4 @@ pub(crate) async fn join_done(tx: &mut Tx, object: Fid) -> Result<(), Error> {
     Ok(())
 }
 
-catalogue! { INSERT, PIECES, PARTS, NTH, PART_FIDS, JOINED, QUEUE, ANY_JOIN, DUE, DEFER, DONE }
+catalogue! { INSERT, PIECES, PARTS, NTH, PART_FIDS, JOINED, QUEUE, ANY_JOIN, DUE, DEFER, UNCLAIM, DONE }

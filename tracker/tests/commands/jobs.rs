@@ -83,6 +83,19 @@ async fn a_deleted_object_stays_for_its_readers_then_goes() {
 }
 
 #[tokio::test]
+async fn deletions_that_a_dead_process_put_off_or_had_claimed_are_due_at_the_start() {
+    let mut world = World::new(&[&[1, 2]]).await;
+    world.put("key", b"bytes").await;
+    let fid = world.object("key").await.fid;
+    world.delete("key").await;
+
+    world.restart().await;
+    world.run(Delete::new(&world.tracker)).await;
+
+    assert!(world.on_disk(fid).is_empty());
+}
+
+#[tokio::test]
 async fn deletions_wait_for_a_device_that_is_away_and_for_nothing_else() {
     let world = World::new(&[&[1, 2]]).await;
     world.put("key", b"bytes").await;
