@@ -4,7 +4,8 @@
 //! enum, matched exhaustively, so that no door can forget one (`MinIO`'s CVE-2026-40344 was a kind that one handler's
 //! switch did not know). What is signed of the body is carried on as a [`Payload`], by which the body is decoded.
 //!
-//! [`header`] and [`presign`] read the two places of SigV4 into one claim, [`sigv4`] checks it, [`chunked`] decodes
+//! [`header`] and [`presign`] read the two places of SigV4 into one claim, [`sigv4`] checks it; [`presign_v2`] is the older
+//! form of presigned URLs. [`chunked`] decodes
 //! `aws-chunked` bodies, [`payload`] checks what a body was said to be, [`authorize`] says who may do what.
 
 pub mod authorize;
@@ -14,10 +15,14 @@ mod header;
 mod keys;
 pub mod payload;
 mod presign;
+mod presign_v2;
 mod sigv4;
 
 use http::header::AUTHORIZATION;
-use mogul_tracker::{Error, model::SecretKey};
+use mogul_tracker::{
+    Error,
+    model::{AccessKey, SecretKey},
+};
 
 use super::{
     Identity, RequestHead, S3, S3Config,
@@ -41,6 +46,23 @@ enum Kind {
     Anonymous,
     Header,
     Query,
+    QueryV2,
+}
+
+/// What a signed request claims of its signature.
+#[derive(Debug)]
+enum Signature {
+    V4(Claim),
+    V2(presign_v2::Claim),
+}
+
+impl Signature {
+    fn access_key(&self) -> &AccessKey {
+        match self {
+            Signature::V4(claim) => &claim.credential.access_key,
+            Signature::V2(claim) => &claim.access_key,
+        }
+    }
 }
 
 /// Finds out who sent a request. Reads no body, so that a refusal comes before `100 Continue`.
@@ -50,11 +72,11 @@ enum Kind {
 /// # Errors
 /// Those of s3.md, "Authentication"; [`Code::ServiceUnavailable`] if the key cannot be looked up.
 pub async fn authenticate(s3: &S3, head: &mut RequestHead) -> Result<Authenticated, S3Error> {
-    let Some(claim) = claim(head, &s3.config)? else {
+    let Some(signature) = signature(head, &s3.config)? else {
         return anonymous(head);
     };
-    let credential = credential_of(s3, &claim).await?;
-    let payload = admit(&claim, head, &credential.secret_key, s3.signing_keys())?;
+    let credential = credential_of(s3, signature.access_key()).await?;
+    let payload = admit(&signature, head, &credential.secret_key, s3.signing_keys())?;
     Ok(Authenticated {
         identity: Identity::User(credential.user),
         payload,
@@ -62,40 +84,46 @@ pub async fn authenticate(s3: &S3, head: &mut RequestHead) -> Result<Authenticat
 }
 
 /// What a request claims of its signature, checked as far as that goes without the secret; `None` if it is not signed.
-fn claim(head: &RequestHead, config: &S3Config) -> Result<Option<Claim>, S3Error> {
+fn signature(head: &RequestHead, config: &S3Config) -> Result<Option<Signature>, S3Error> {
     let claim = match kind(head)? {
         Kind::Anonymous => return Ok(None),
+        Kind::QueryV2 => return presign_v2::claim(head, config).map(|claim| Some(Signature::V2(claim))),
         Kind::Header => header::claim(head)?,
         Kind::Query => presign::claim(head)?,
     };
     claim.check_scope(config)?;
     claim.check_time(head.received)?;
-    Ok(Some(claim))
+    Ok(Some(Signature::V4(claim)))
 }
 
-/// Checks a claim's signature.
+/// Checks a signature.
 fn admit(
-    claim: &Claim,
+    signature: &Signature,
     head: &mut RequestHead,
     secret: &SecretKey,
     keys: &SigningKeys,
 ) -> Result<Payload, S3Error> {
-    let signer = sigv4::verify(claim, head, secret, keys)?;
-    let payload = Payload::signed(&claim.payload, signer)?;
-    presign::adopt_parameters(head, claim)?;
-    Ok(payload)
+    match signature {
+        Signature::V2(claim) => presign_v2::admit(claim, head, secret),
+        Signature::V4(claim) => {
+            let signer = sigv4::verify(claim, head, secret, keys)?;
+            let payload = Payload::signed(&claim.payload, signer)?;
+            presign::adopt_parameters(head, claim)?;
+            Ok(payload)
+        }
+    }
 }
 
 fn kind(head: &RequestHead) -> Result<Kind, S3Error> {
     let query = head.query.has("X-Amz-Algorithm")
         || head.query.has("X-Amz-Signature")
         || head.query.has("X-Amz-Credential");
-    let old_query = head.query.has("AWSAccessKeyId") && head.query.has("Signature");
+    let old_query = head.query.has("AWSAccessKeyId") || head.query.has("Signature");
     match (head.headers.contains_key(AUTHORIZATION), query, old_query) {
         (false, false, false) => Ok(Kind::Anonymous),
         (true, false, false) => Ok(Kind::Header),
         (false, true, false) => Ok(Kind::Query),
-        (false, false, true) => Err(old_signature()),
+        (false, false, true) => Ok(Kind::QueryV2),
         (true, true, _) | (true, _, true) | (_, true, true) => Err(S3Error::new(
             Code::InvalidArgument,
             "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or \
@@ -125,9 +153,8 @@ fn anonymous(head: &RequestHead) -> Result<Authenticated, S3Error> {
     })
 }
 
-/// The credential that a claim names: root's from the configuration, all others from the tracker.
-async fn credential_of(s3: &S3, claim: &Claim) -> Result<mogul_tracker::model::Credential, S3Error> {
-    let key = &claim.credential.access_key;
+/// The credential of a key: root's from the configuration, all others from the tracker.
+async fn credential_of(s3: &S3, key: &AccessKey) -> Result<mogul_tracker::model::Credential, S3Error> {
     if *key == s3.config.root.access_key {
         return Ok(s3.config.root.clone());
     }

@@ -233,7 +233,8 @@ fn mismatch(claim: &Claim, text: &str, request: &[u8]) -> S3Error {
         .with("CanonicalRequestBytes", spaced_hex(request))
 }
 
-fn signature_mismatch() -> S3Error {
+/// The refusal of a wrong signature.
+pub(super) fn signature_mismatch() -> S3Error {
     S3Error::new(
         Code::SignatureDoesNotMatch,
         "The request signature we calculated does not match the signature you provided. Check your key and signing method.",

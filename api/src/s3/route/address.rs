@@ -39,7 +39,7 @@ pub(super) fn address(host: Option<&str>, path: &str, domains: &[String]) -> Res
 }
 
 /// The bucket that a host names, by the longest domain that it belongs to; `None` if it is a domain itself.
-fn bucket_of_host(host: &str, domains: &[String]) -> Option<String> {
+pub(in crate::s3) fn bucket_of_host(host: &str, domains: &[String]) -> Option<String> {
     let host = without_port(host).to_ascii_lowercase();
     let domain = domains
         .iter()

@@ -14,6 +14,7 @@ use mogul_tracker::model::Key;
 use super::error::{Code, S3Error};
 use address::Address;
 
+pub(super) use address::bucket_of_host;
 pub use query::{Query, invalid_argument};
 
 /// What a request asks for, and of what.

@@ -3,6 +3,7 @@
 mod chunks;
 mod examples;
 mod matrix;
+mod presigned_v2;
 mod signatures;
 
 use std::time::Duration;
@@ -71,9 +72,10 @@ fn head(method: &str, target: &str, headers: &[(&str, &str)]) -> RequestHead {
 
 /// What [`authenticate`] does once the secret is known to be that of the examples.
 fn check(head: &mut RequestHead) -> Result<Payload, S3Error> {
-    let claim = claim(head, &config("us-east-1", Regions::Configured))?.expect("the request is signed");
+    let signature =
+        signature(head, &config("us-east-1", Regions::Configured))?.expect("the request is signed");
     let secret = SecretKey(SECRET_KEY.to_owned());
-    admit(&claim, head, &secret, &SigningKeys::default())
+    admit(&signature, head, &secret, &SigningKeys::default())
 }
 
 /// Where the independent signer puts the signature.

@@ -376,8 +376,8 @@ fn bad_authorization_headers_are_told_apart_from_bad_signatures() {
 fn another_region_is_refused_with_the_right_one_unless_it_is_one_of_the_lenient() {
     let request = signed("GET", "/b/k", &[], SignableBody::Bytes(b""), Into::Headers);
 
-    let strict = claim(&request.head(), &config("eu-mars-1", Regions::Configured)).unwrap_err();
-    let lenient = claim(&request.head(), &config("eu-mars-1", Regions::Lenient));
+    let strict = signature(&request.head(), &config("eu-mars-1", Regions::Configured)).unwrap_err();
+    let lenient = signature(&request.head(), &config("eu-mars-1", Regions::Lenient));
 
     assert_eq!(strict.code, Code::AuthorizationHeaderMalformed);
     assert_eq!(strict.members, [("Region", "eu-mars-1".to_owned())]);
@@ -418,10 +418,10 @@ fn a_key_that_was_given_another_secret_is_checked_with_the_new_one() {
     let keys = SigningKeys::default();
     let request = signed("GET", "/b/k", &[], SignableBody::Bytes(b""), Into::Headers);
     let mut head = request.head();
-    let claim = claim(&head, &config("us-east-1", Regions::Configured))
+    let signature = signature(&head, &config("us-east-1", Regions::Configured))
         .unwrap()
         .unwrap();
-    let mut with = |secret: &str| admit(&claim, &mut head, &SecretKey(secret.to_owned()), &keys).is_ok();
+    let mut with = |secret: &str| admit(&signature, &mut head, &SecretKey(secret.to_owned()), &keys).is_ok();
 
     assert!(with(SECRET_KEY));
     assert!(!with("another"));
