@@ -51,7 +51,7 @@ where
 /// [`to_the_end`], together with the command that takes what is stored.
 ///
 /// # Errors
-/// Those of the body and of [`super::auth::payload::Expectations::check`]; [`Code::ServiceUnavailable`] if no device takes it.
+/// Those of the body and of [`super::auth::expectations::Expectations::check`]; [`Code::ServiceUnavailable`] if no device takes it.
 pub(super) async fn store_body(
     s3: &S3,
     class: &Class,

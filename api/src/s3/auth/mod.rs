@@ -4,13 +4,14 @@
 //! enum, matched exhaustively, so that no door can forget one (`MinIO`'s CVE-2026-40344 was a kind that one handler's
 //! switch did not know). What is signed of the body is carried on as a [`Payload`], by which the body is decoded.
 //!
-//! [`header`] and [`presign`] read the two places of SigV4 into one claim, [`sigv4`] checks it; [`presign_v2`] is the older
+//! `header` and `presign` read the two places of SigV4 into one claim, `sigv4` checks it; `presign_v2` is the older
 //! form of presigned URLs. [`chunked`] decodes
 //! `aws-chunked` bodies, [`payload`] checks what a body was said to be, [`authorize`] says who may do what.
 
 pub mod authorize;
 pub mod chunked;
 mod credential;
+pub mod expectations;
 mod header;
 mod keys;
 pub mod payload;

@@ -5,7 +5,7 @@ use futures_util::{StreamExt, stream};
 use mogul_tracker::clock::SystemClock;
 
 use super::*;
-use crate::s3::{Identity, route::Query};
+use crate::s3::{Identity, checksum, route::Query};
 
 const SHA256_OF_HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 const MD5_OF_HELLO: &str = "XUFAKrxLKna5cZ2REBfFkg==";
