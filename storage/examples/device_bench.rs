@@ -60,16 +60,20 @@ async fn main() {
             small(&name, concurrency, duration, || put(&node)).await;
         }
     }
-    let node = node(folder.path(), Durability::Sync);
+    let synced = node(folder.path(), Durability::Sync);
     for concurrency in [1, 32] {
-        small("get 4 KiB", concurrency, duration, || get(&node)).await;
+        small("get 4 KiB", concurrency, duration, || get(&synced)).await;
     }
-    for hashes in [
-        vec![HashType::Crc64Nvme],
-        vec![HashType::Md5, HashType::Crc64Nvme],
-    ] {
-        large(&node, &hashes).await;
+    for durability in [Durability::Cache, Durability::Sync] {
+        let node = node(folder.path(), durability);
+        for hashes in [
+            vec![HashType::Crc64Nvme],
+            vec![HashType::Md5, HashType::Crc64Nvme],
+        ] {
+            large(&node, durability, &hashes).await;
+        }
     }
+    folder.close().unwrap();
 }
 
 fn node(root: &Path, durability: Durability) -> Node {
@@ -136,7 +140,7 @@ async fn small<F: Future<Output = ()>>(
 }
 
 /// Writes and reads one large file on both devices.
-async fn large(node: &Node, hashes: &[HashType]) {
+async fn large(node: &Node, durability: Durability, hashes: &[HashType]) {
     let fid = Fid::new(9_000_000_000).unwrap();
     let mut frame = vec![0; FRAME];
     for (at, byte) in frame.iter_mut().enumerate() {
@@ -156,9 +160,9 @@ async fn large(node: &Node, hashes: &[HashType]) {
         hashes: hashes.to_vec(),
     };
     let body = stream::iter(0..frames).map(|_| Ok::<_, std::io::Error>(frame.clone()));
-    let start = Instant::now();
+    let (start, used) = (Instant::now(), cpu());
     let uploaded = upload(request, body, |_, _| Ok(())).await.unwrap();
-    report(&format!("put 1 GiB {hashes:?}"), start);
+    report(&format!("put 1 GiB {durability:?} {hashes:?}"), start, used);
 
     let crc = uploaded.digests.get(HashType::Crc64Nvme).unwrap();
     let request = Download {
@@ -172,17 +176,21 @@ async fn large(node: &Node, hashes: &[HashType]) {
         length: LARGE,
         crc64: Some(crc.bytes.clone().try_into().unwrap()),
     };
-    let start = Instant::now();
+    let (start, used) = (Instant::now(), cpu());
     let mut pieces = std::pin::pin!(download(request, |bad| panic!("{bad:?}")).await.unwrap());
     while let Some(piece) = pieces.next().await {
         piece.unwrap();
     }
-    report("get 1 GiB", start);
+    report("get 1 GiB", start, used);
 }
 
-fn report(name: &str, start: Instant) {
+fn report(name: &str, start: Instant, cpu: f64) {
     let seconds = start.elapsed().as_secs_f64();
-    println!("{name:<42} {:>6.0} MB/s", 1024.0 * 1.048_576 / seconds);
+    println!(
+        "{name:<42} {:>6.0} MB/s   {:>5.2} s of CPU",
+        1024.0 * 1.048_576 / seconds,
+        self::cpu() - cpu
+    );
 }
 
 /// Seconds of CPU that this process has used.
