@@ -1,6 +1,6 @@
 //! One device root: where files lie and how they are read. All blocking file work of the project is in this room.
 //!
-//! A file is written under a temporary name in `devN/tmp` and renamed when it is whole ([`draft`]); what a crash leaves
+//! A file is written under a temporary name in `devN/tmp` and renamed when it is whole (`draft.rs`); what a crash leaves
 //! behind is in that one folder and swept at start. The folder has a second use: it is made when the device is opened and
 //! never again, so that a device which is unmounted later is noticed (its mount point has no `tmp`) and nothing is ever
 //! written below a bare mount point, a thing the original mogstored does. For the same reason no folder is kept
