@@ -251,7 +251,7 @@ impl Server {
 
     /// What the operator does next, at the first start only: it has the secret.
     fn greet(&self) {
-        let endpoint = format!("{}://{}", self.scheme(), self.ports.s3.address());
+        let endpoint = format!("{}://{}", self.scheme(), reachable(self.ports.s3.address()));
         match self.origin {
             Origin::Made => println!(
                 "{}",
@@ -313,15 +313,21 @@ async fn open_tracker(
         .context("cannot begin on this database")
 }
 
+/// An address that this machine can connect to: one that stands for all addresses is none.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port())
+    } else {
+        address
+    }
+}
+
 /// This machine, as other processes on the same database would reach its storage node.
 fn local_host(address: SocketAddr) -> LocalHost {
-    let ip = match address.ip() {
-        any if any.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        ip => ip,
-    };
+    let address = reachable(address);
     LocalHost {
         name: HOST_NAME.to_owned(),
-        ip: ip.to_string(),
+        ip: address.ip().to_string(),
         port: address.port(),
     }
 }

@@ -49,9 +49,14 @@ impl Stopwatch {
         self.started.elapsed()
     }
 
+    /// What is left of the time.
+    pub(super) fn left(&self) -> Duration {
+        self.duration.saturating_sub(self.elapsed())
+    }
+
     /// Whether the time is over.
     pub(super) fn is_over(&self) -> bool {
-        self.elapsed() >= self.duration
+        self.left().is_zero()
     }
 }
 

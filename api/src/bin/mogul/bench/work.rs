@@ -1,8 +1,11 @@
 //! What one worker does until the time is over.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use mogul_tracker::rng::{Entropy, SystemEntropy};
+use mogul_tracker::{
+    clock::{Clock, SystemClock},
+    rng::{Entropy, SystemEntropy},
+};
 
 use super::{
     Op,
@@ -13,6 +16,10 @@ use crate::client::Payload;
 
 /// Failures in a row after which a worker gives up: the server is gone.
 const FAILURES_MAX: usize = 100;
+
+/// How long after the end of the run a request that is under way may take: a server that never answers must not keep the
+/// result from the operator.
+const ANSWER_MAX: Duration = Duration::from_mins(1);
 
 /// What all workers share.
 #[derive(Clone)]
@@ -78,9 +85,17 @@ pub(super) async fn run(plan: Plan, number: usize) -> Tally {
         page: None,
     };
     let mut failures = 0;
+    let mut overdue = SystemClock.sleep(worker.plan.until.left() + ANSWER_MAX);
     while failures < FAILURES_MAX && !worker.plan.until.is_over() {
         let begun = worker.plan.until.elapsed();
-        let Some(outcome) = worker.step().await else { break };
+        let outcome = tokio::select! {
+            outcome = worker.step() => outcome,
+            () = &mut overdue => {
+                tally.failed(&StoreError::Overdue);
+                break;
+            }
+        };
+        let Some(outcome) = outcome else { break };
         match outcome {
             Ok(moved) => {
                 failures = 0;

@@ -1,9 +1,12 @@
 //! The requests of `mogul admin` to the admin REST.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
+use mogul_tracker::clock::{Clock, SystemClock};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,6 +17,9 @@ use crate::client::{
 
 /// Largest answer in bytes: a page of a thousand users, or ten thousand keys.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
+
+/// How long the server may take to begin its answer.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// Users on a page.
 const PAGE: &str = "1000";
@@ -119,10 +125,10 @@ impl Admin {
             signed: &[],
             payload: Payload::once(Bytes::from(body)),
         };
-        let answer = self
-            .connection
-            .call(&self.endpoint, &mut self.signer, call)
-            .await?;
+        let answer = tokio::select! {
+            answer = self.connection.call(&self.endpoint, &mut self.signer, call) => answer?,
+            () = SystemClock.sleep(ANSWER_MAX) => bail!("{} does not answer", self.endpoint),
+        };
         let status = answer.status();
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
         let body = body
