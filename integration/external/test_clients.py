@@ -19,15 +19,16 @@ SOURCES = ["storage", "tracker", "api", "integration", "migrations"]
 
 
 def run(command, environment, check=True, **options):
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RCLONE_"))}
     done = subprocess.run(
         [str(part) for part in command],
-        env={**os.environ, **environment},
+        env={**inherited, **environment},
         capture_output=True,
         text=True,
         timeout=150,
         **options,
     )
-    assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    assert not check or done.returncode == 0, f"{command}\n{done.stdout[-500:]}\n{done.stderr[-2000:]}"
     return done
 
 
@@ -165,7 +166,7 @@ def test_aws_s3api_commands(aws, names, tmp_path):
         "create-multipart-upload",
         *where,
         "--checksum-algorithm",
-        "CRC64NVME",
+        "CRC32",
         "--checksum-type",
         "FULL_OBJECT",
     )["UploadId"]
@@ -186,7 +187,7 @@ def test_aws_s3api_commands(aws, names, tmp_path):
         tell("get-object-attributes", *where, "--object-attributes", "ETag", "ObjectSize")["ObjectSize"]
         == 5 * MIB
     )
-    assert tell("list-objects-v2", "--bucket", name, "--delimiter", "/")["KeyCount"] == 1
+    assert len(tell("list-objects-v2", "--bucket", name, "--delimiter", "/")["Contents"]) == 1
     tell("delete-objects", "--bucket", name, "--delete", "Objects=[{Key=k}]")
     tell("delete-bucket", "--bucket", name)
     refused = aws("s3api", "head-bucket", "--bucket", name, check=False)

@@ -3,7 +3,11 @@
 //! A batch is claimed, its copies are deleted on all devices at once, and one transaction records what is gone. A step
 //! that dies in between leaves the claim to run out; deleting twice is harmless.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream};
 use mogul_storage::{DevFid, DevId, Fid};
@@ -145,24 +149,46 @@ struct Outcome {
 
 impl Outcome {
     /// Forgets what is gone, puts off what is not.
+    ///
+    /// A copy that was put on record meanwhile (the sweep asks one device after the other) has not been deleted: its
+    /// fid stays in the queue and is due at once.
     async fn record(&self, tx: &mut Tx) -> Result<(), Error> {
+        let claimed: Vec<Fid> = self.claims.iter().map(|claim| claim.fid).collect();
+        queues::delete_held(tx, &claimed).await?;
+        let tried: BTreeSet<(Fid, DevId)> = self
+            .fates
+            .iter()
+            .map(|(fid, device, _)| (*fid, *device))
+            .collect();
+        let on_record = replicas::replicas_of(tx, &claimed).await?;
+        let is_late =
+            |fid: Fid, devices: &[DevId]| devices.iter().any(|device| !tried.contains(&(fid, *device)));
+        let late = on_record.iter().filter(|(fid, devices)| is_late(**fid, devices));
+        let mut left: BTreeMap<Fid, Option<Fate>> = late.map(|(fid, _)| (*fid, None)).collect();
         let failed = self.fates.iter().filter(|(_, _, fate)| *fate != Fate::Gone);
-        let worst: BTreeMap<Fid, Fate> = failed.map(|(fid, _, fate)| (*fid, *fate)).collect();
+        left.extend(failed.map(|(fid, _, fate)| (*fid, Some(*fate))));
+
         for (fid, device, fate) in &self.fates {
-            if *fate == Fate::Gone && worst.contains_key(fid) {
+            if *fate == Fate::Gone && left.contains_key(fid) {
                 replicas::forget(tx, *fid, *device).await?;
             }
         }
-        let claimed = self.claims.iter().map(|claim| claim.fid);
-        let gone: Vec<Fid> = claimed.filter(|fid| !worst.contains_key(fid)).collect();
+        let gone: Vec<Fid> = claimed
+            .into_iter()
+            .filter(|fid| !left.contains_key(fid))
+            .collect();
         replicas::forget_all(tx, &gone).await?;
         checksums::forget(tx, &gone).await?;
         tempfiles::forget(tx, &gone).await?;
         queues::delete_done(tx, &gone).await?;
         for claim in &self.claims {
-            if let Some(fate) = worst.get(&claim.fid) {
-                let at = self.now.after(wait(*fate, claim.failcount));
-                queues::delete_later(tx, claim.fid, at, claim.failcount.saturating_add(1)).await?;
+            match left.get(&claim.fid) {
+                Some(Some(fate)) => {
+                    let at = self.now.after(wait(*fate, claim.failcount));
+                    queues::delete_later(tx, claim.fid, at, claim.failcount.saturating_add(1)).await?;
+                }
+                Some(None) => queues::delete_later(tx, claim.fid, self.now, claim.failcount).await?,
+                None => {}
             }
         }
         Ok(())

@@ -230,17 +230,35 @@ pub(crate) async fn unclaim(tx: &mut Tx, now: Timestamp) -> Result<(), Error> {
     Ok(())
 }
 
-const DELETE: Sql =
-    sql("insert into file_to_delete2 (fid, nexttry, failcount) values (…) on conflict do nothing")
-        .mysql("insert ignore into file_to_delete2 (fid, nexttry, failcount) values (…)");
+// A row that is there is touched, for its lock: who ends the work on the fid (`delete_held`) sees the copies for which
+// it was queued again, or ends it before.
+const DELETE: Sql = sql(
+    "insert into file_to_delete2 (fid, nexttry, failcount) values (…) \
+     on conflict (fid) do update set fid = excluded.fid",
+)
+.mysql(
+    "insert into file_to_delete2 (fid, nexttry, failcount) values (…) \
+     on duplicate key update fid = values(fid)",
+);
 
-/// Queues the bytes of fids for deletion, not before `at`; a row that is there stays.
+/// Queues the bytes of fids for deletion, not before `at`; a row that is there stays as it is.
 pub(crate) async fn delete(tx: &mut Tx, fids: &[Fid], at: Timestamp) -> Result<(), Error> {
     for fids in fids.chunks(LIST_MAX) {
         let rows = fids
             .iter()
             .flat_map(|fid| [(*fid).into(), at.secs().into(), 0_i64.into()]);
         tx.run_list(&DELETE, fids.len(), rows.collect()).await?;
+    }
+    Ok(())
+}
+
+const DELETE_HELD: Sql = sql("select fid from file_to_delete2 where fid in (…) order by fid for update")
+    .sqlite("select fid from file_to_delete2 where fid in (…) order by fid");
+
+/// Holds the rows of these fids: nobody queues one of them again before the transaction ends.
+pub(crate) async fn delete_held(tx: &mut Tx, fids: &[Fid]) -> Result<(), Error> {
+    for fids in fids.chunks(LIST_MAX) {
+        tx.rows_list(&DELETE_HELD, fids.len(), values(fids)).await?;
     }
     Ok(())
 }
@@ -313,6 +331,6 @@ pub(crate) async fn lengths(tx: &mut Tx) -> Result<[u64; 3], Error> {
 
 catalogue! {
     REPLICATE, ANY_REPLICATE, ANY_DELETE, DUE_REPLICATE, CLAIM_REPLICATE, DUE_DELETE, CLAIM_DELETE, EXTEND,
-    DONE, LATER, AGAIN, UNCLAIM, UNCLAIM_DELETE, DELETE, DELETE_DONE, DELETE_LATER, OLD, OLD_DONE, OLD_LATER, OLD_LATER_DONE,
-    LENGTHS,
+    DONE, LATER, AGAIN, UNCLAIM, UNCLAIM_DELETE, DELETE, DELETE_HELD, DELETE_DONE, DELETE_LATER, OLD, OLD_DONE,
+    OLD_LATER, OLD_LATER_DONE, LENGTHS,
 }

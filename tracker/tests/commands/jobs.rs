@@ -8,7 +8,7 @@ use mogul_storage::{
 };
 use mogul_tracker::{
     command::objects::UpdateObject,
-    jobs::{Job, Next, delete::Delete, monitor::Monitor},
+    jobs::{Job, Next, delete::Delete, monitor::Monitor, sweep::Sweep},
     model::{ClassName, WriteCondition},
     view::Observed,
 };
@@ -93,6 +93,37 @@ async fn deletions_that_a_dead_process_put_off_or_had_claimed_are_due_at_the_sta
     world.run(Delete::new(&world.tracker)).await;
 
     assert!(world.on_disk(fid).is_empty());
+}
+
+#[tokio::test]
+async fn a_copy_that_is_found_while_its_fid_is_being_deleted_is_deleted_as_well() {
+    for_each_engine(async |db| {
+        let mut world = World::on(db, &[&[1, 2]]).await;
+        let opened = world.open().await;
+        world.write(&opened, b"bytes", 2).await;
+        world.restart().await;
+        // Where others may share the database the dead process is given up after a while.
+        world.clock.advance(Duration::from_hours(1));
+        let mut sweep = Sweep::new(&world.tracker);
+        while world.tracker.backlog().await.unwrap().to_delete == 0 {
+            assert_eq!(sweep.step().await.unwrap(), Next::Again);
+        }
+
+        world.mood(1, Mood::Hung);
+        let mut delete = Delete::new(&world.tracker);
+        let mut step = std::pin::pin!(delete.step());
+        while !world.is_awaited(1) {
+            assert!(futures_util::poll!(&mut step).is_pending());
+            tokio::task::yield_now().await;
+        }
+        while sweep.step().await.unwrap() == Next::Again {}
+        world.mood(1, Mood::Well);
+        step.await.unwrap();
+        world.run(Delete::new(&world.tracker)).await;
+
+        assert!(world.on_disk(opened.fid).is_empty(), "both devices held a copy");
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -82,7 +82,10 @@ impl Entropy for Seeded {
 pub(crate) enum Mood {
     Well,
     Away,
+    /// Takes requests and does nothing about them until its mood changes.
     Hung,
+    /// Hung, and somebody waits for it.
+    Awaited,
 }
 
 pub(crate) struct World {
@@ -161,6 +164,11 @@ impl World {
 
     pub(crate) fn mood(&self, device: u32, mood: Mood) {
         self.moods.lock().unwrap().insert(dev(device), mood);
+    }
+
+    /// Whether somebody waits for a node that hangs.
+    pub(crate) fn is_awaited(&self, device: u32) -> bool {
+        self.moods.lock().unwrap().get(&dev(device)) == Some(&Mood::Awaited)
     }
 
     pub(crate) async fn class(&self) -> Class {
@@ -324,13 +332,17 @@ fn moody(device: Device, moods: Arc<Mutex<BTreeMap<DevId, Mood>>>) -> Node {
     let id = device.id();
     let router = router(Arc::new(Devices::new(vec![device])));
     Node::new(tower::service_fn(move |request: http::Request<Body>| {
-        let mood = moods.lock().unwrap().get(&id).copied().unwrap_or(Mood::Well);
         let router = router.clone();
+        let moods = Arc::clone(&moods);
         async move {
-            match mood {
-                Mood::Well => Ok(router.oneshot(request).await.unwrap()),
+            let now = || moods.lock().unwrap().get(&id).copied().unwrap_or(Mood::Well);
+            while matches!(now(), Mood::Hung | Mood::Awaited) {
+                moods.lock().unwrap().insert(id, Mood::Awaited);
+                tokio::task::yield_now().await;
+            }
+            match now() {
                 Mood::Away => Err(BoxError::from("away")),
-                Mood::Hung => std::future::pending().await,
+                Mood::Well | Mood::Hung | Mood::Awaited => Ok(router.oneshot(request).await.unwrap()),
             }
         }
     }))
