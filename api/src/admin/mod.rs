@@ -2,7 +2,7 @@
 //!
 //! `/health/…` is open to all who reach the port ([`health`]). Everything else is signed like an S3 request and open to
 //! root alone: the one authenticator of the process ([`crate::s3::auth`]) stands before the routes here as it does there.
-//! Errors are `application/problem+json` ([`error`]).
+//! Errors are `application/problem+json` ([`mod@error`]).
 
 pub mod error;
 mod health;
