@@ -1,7 +1,7 @@
 //! One run: a tracker with its jobs and clients, hosts that fail, a process that dies and comes back.
 //!
 //! A run has two halves. In the first, faults come and go while clients work. In the second everything is well and the
-//! jobs run until nothing is left to do; then [`World::check`] holds the cluster against what was promised.
+//! jobs run until nothing is left to do; then the cluster is held against what was promised ([`super::invariants`]).
 
 use std::{
     cell::{Cell, RefCell},
