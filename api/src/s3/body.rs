@@ -4,6 +4,10 @@
 //! would see that instead of the answer; left alone, the rest would be read as the next request. So what is left is
 //! read and thrown away beside the answer, up to a limit; past it the connection is closed. A client that waits for
 //! `100 Continue` has sent nothing and is never asked to: its connection is closed after the answer.
+//!
+//! So is that of a client that waits to send an empty body, which the HTTP layer never asks for. A connection on which
+//! the answer came instead of `100 Continue` is one that aws-cli (botocore before 1.44) cannot use again: it takes the
+//! next answer's first line for a header and hangs.
 
 use std::{
     pin::Pin,
@@ -37,7 +41,7 @@ struct Drained {
     s3: S3,
 }
 
-/// Whether the client waits for `100 Continue`, which the HTTP layer sends when the body is first read.
+/// Whether the client waits for `100 Continue`, which the HTTP layer sends when a body that is not empty is first read.
 #[derive(Clone)]
 pub(super) struct Awaited(Option<Arc<AtomicBool>>);
 
@@ -63,10 +67,10 @@ impl Awaited {
 
 /// The body as handlers get it, and whether its sender waits to be asked for it.
 pub(super) fn guard(body: Body, headers: &HeaderMap, s3: &S3) -> (Body, Awaited) {
-    if body.is_end_stream() {
-        return (body, Awaited(None));
-    }
     let awaited = Awaited::of(headers);
+    if body.is_end_stream() {
+        return (body, awaited);
+    }
     let drained = Drained {
         inner: Some(body),
         awaited: awaited.clone(),

@@ -92,6 +92,20 @@ async fn a_refused_body_is_read_to_its_end_unless_its_sender_waits_to_be_asked()
 }
 
 #[tokio::test]
+async fn a_connection_is_closed_on_which_nobody_was_asked_for_an_empty_body() {
+    let world = World::new().await;
+    world.bucket("bucket").await;
+    let put = || call("PUT", "/bucket/empty");
+
+    let waiting = put().header("expect", "100-continue");
+    let waiting = world.answer(waiting.request(Body::empty())).await;
+    let plain = world.answer(put().request(Body::empty())).await;
+
+    assert_eq!((waiting.status, waiting.header("connection")), (200, "close"));
+    assert_eq!((plain.status, plain.header("connection")), (200, ""));
+}
+
+#[tokio::test]
 async fn a_bucket_is_reached_by_its_host_name() {
     let world = World::new().await;
     world.bucket("my.dotted.bucket").await;

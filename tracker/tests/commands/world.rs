@@ -305,7 +305,7 @@ impl World {
     /// Lets everything that is given up go: the sweep, and after the readers' grace the deletions.
     pub(crate) async fn collect(&self) {
         self.run(Sweep::new(&self.tracker)).await;
-        self.clock.advance(Duration::from_secs(120));
+        self.clock.advance(Duration::from_mins(2));
         self.run(Delete::new(&self.tracker)).await;
     }
 }
