@@ -23,7 +23,7 @@ use futures_util::future::BoxFuture;
 use mogul_tracker::{clock::Clock, model::Timestamp, rng::Entropy};
 
 /// How long the real database may take to answer one task before the simulation is called stuck.
-const DATABASE_PATIENCE: Duration = Duration::from_secs(20);
+const DATABASE_PATIENCE: Duration = Duration::from_mins(1);
 
 /// The simulated time at which every run begins: an arbitrary whole day.
 const EPOCH_MILLIS: i64 = 1_700_000_000_000;
