@@ -17,8 +17,8 @@ fn ann() -> AddUser {
     }
 }
 
-fn key(id: &str, secret: &str) -> Option<(AccessKey, SecretKey)> {
-    Some((AccessKey(id.to_owned()), SecretKey(secret.to_owned())))
+fn key(id: &str, secret: &str) -> (AccessKey, SecretKey) {
+    (AccessKey(id.to_owned()), SecretKey(secret.to_owned()))
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn names_and_keys_are_unique_and_checked() {
             ..ann()
         };
         let with_key = |name: &str, id: &str, secret: &str| AddUser {
-            key: key(id, secret),
+            key: Some(key(id, secret)),
             ..named(name)
         };
         tracker
