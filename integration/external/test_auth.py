@@ -1,7 +1,6 @@
 """Who may come in: every way in which a signature can be wrong (s3.md §3.1, §26)."""
 
 import pytest
-
 from harness.wire import Signer, Wire, now
 
 DAY = 86_400

@@ -4,7 +4,6 @@ import os
 
 import pytest
 from botocore.exceptions import ClientError
-
 from conftest import boto
 from harness import chunked
 from harness.digests import ALGORITHMS, COMPOSITE, FULL_OBJECT, composite, header, value

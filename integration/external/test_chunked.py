@@ -3,7 +3,6 @@
 import os
 
 import pytest
-
 from harness import chunked
 from harness.chunked import CHUNK, SIGNED, SIGNED_TRAILER, UNSIGNED_TRAILER, put
 from harness.digests import header, value

@@ -11,7 +11,6 @@ import sys
 
 import pytest
 import requests
-
 from harness.server import ACCESS_KEY, REGION, ROOT, SECRET_KEY
 
 MIB = 2**20
@@ -19,7 +18,9 @@ SOURCES = ["storage", "tracker", "api", "integration", "migrations"]
 
 
 def run(command, environment, check=True, **options):
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RCLONE_"))}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RCLONE_"))
+    }
     done = subprocess.run(
         [str(part) for part in command],
         env={**inherited, **environment},

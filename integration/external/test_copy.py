@@ -6,7 +6,6 @@ import os
 
 import pytest
 from botocore.exceptions import ClientError
-
 from harness.wire import key_path
 from test_keys import AWKWARD
 

@@ -4,7 +4,6 @@ import os
 
 import pytest
 from botocore.exceptions import ClientError
-
 from harness.wire import key_path, md5_base64
 from test_keys import AWKWARD
 

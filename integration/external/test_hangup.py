@@ -3,7 +3,6 @@
 import socket
 
 import pytest
-
 from conftest import boto
 from harness.chunked import SIGNED
 from harness.wire import Wire

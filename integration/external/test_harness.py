@@ -3,7 +3,6 @@
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-
 from harness.digests import ALGORITHMS
 from harness.listing import after, roll_up
 from harness.wire import EMPTY_SHA256, Signer
@@ -17,14 +16,22 @@ PUBLISHED = {
 
 def test_our_signer_signs_as_botocore_does():
     url = "http://127.0.0.1:9000/bucket/a%20b/%C3%A9%2B?delimiter=%2F&list-type=2&prefix=x%20%2A~&acl"
-    request = AWSRequest("GET", url, headers={"x-amz-meta-a": "  two   words ", "X-Amz-Content-Sha256": EMPTY_SHA256})
+    request = AWSRequest(
+        "GET", url, headers={"x-amz-meta-a": "  two   words ", "X-Amz-Content-Sha256": EMPTY_SHA256}
+    )
     S3SigV4Auth(Credentials("AK", "secret"), "s3", "us-east-1").add_auth(request)
     theirs = request.headers["Authorization"]
     stamp = request.headers["X-Amz-Date"]
-    sent = [("host", "127.0.0.1:9000"), ("x-amz-meta-a", "  two   words "), ("x-amz-content-sha256", EMPTY_SHA256)]
+    sent = [
+        ("host", "127.0.0.1:9000"),
+        ("x-amz-meta-a", "  two   words "),
+        ("x-amz-content-sha256", EMPTY_SHA256),
+    ]
 
     path, query = url.removeprefix("http://127.0.0.1:9000").split("?")
-    ours, _ = Signer("AK", "secret").header("GET", path, query, [*sent, ("x-amz-date", stamp)], EMPTY_SHA256, stamp)
+    ours, _ = Signer("AK", "secret").header(
+        "GET", path, query, [*sent, ("x-amz-date", stamp)], EMPTY_SHA256, stamp
+    )
 
     assert ours == theirs
 
@@ -38,6 +45,12 @@ def test_our_digests_are_the_published_ones():
 def test_our_model_groups_and_starts_as_s3_does():
     keys = ["a", "a/1", "a/2", "b", "c/1", "ä/1"]
 
-    assert roll_up(keys, "", "/") == [("key", "a"), ("group", "a/"), ("key", "b"), ("group", "c/"), ("group", "ä/")]
+    assert roll_up(keys, "", "/") == [
+        ("key", "a"),
+        ("group", "a/"),
+        ("key", "b"),
+        ("group", "c/"),
+        ("group", "ä/"),
+    ]
     assert after(roll_up(keys, "", "/"), "a/") == [("key", "b"), ("group", "c/"), ("group", "ä/")]
     assert after(roll_up(keys, "", "/"), "a/1")[0] == ("group", "a/")

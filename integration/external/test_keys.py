@@ -1,7 +1,6 @@
 """Keys with every awkward byte, as requests on the wire (s3.md §2, §25)."""
 
 import pytest
-
 from harness.wire import key_path
 
 AWKWARD = [

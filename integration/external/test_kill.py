@@ -13,7 +13,6 @@ import time
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
-
 from conftest import boto
 
 ROUNDS = int(os.environ.get("MOGUL_KILL_ROUNDS", "30"))

@@ -4,7 +4,6 @@ import concurrent.futures
 import random
 
 import pytest
-
 from conftest import boto
 from harness.listing import after, of_page, roll_up
 from harness.wire import Wire, key_path

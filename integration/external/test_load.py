@@ -7,7 +7,6 @@ import resource
 import socket
 
 import pytest
-
 from conftest import boto
 from harness.server import wait_until
 from harness.wire import Wire

@@ -6,7 +6,6 @@ import os
 
 import pytest
 from botocore.exceptions import ClientError
-
 from conftest import boto
 from harness.server import wait_until
 

@@ -7,7 +7,6 @@ import os
 
 import pytest
 from botocore.exceptions import ClientError
-
 from conftest import boto
 from harness.wire import Wire, key_path, md5_base64
 

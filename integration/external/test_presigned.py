@@ -4,7 +4,6 @@ import re
 
 import pytest
 import requests
-
 from conftest import boto
 from harness.wire import Signer, Wire, now
 

@@ -10,7 +10,6 @@ import subprocess
 import threading
 
 import pytest
-
 from conftest import boto
 from harness.server import BINARY, SECRET_KEY, Server, make_certificate, wait_until
 from harness.wire import Wire, key_path

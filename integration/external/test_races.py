@@ -6,7 +6,6 @@ import threading
 
 import pytest
 from botocore.exceptions import ClientError
-
 from conftest import boto
 
 RACERS = 64

@@ -6,7 +6,6 @@ import urllib.request
 
 import pytest
 from botocore.exceptions import ClientError
-
 from conftest import boto
 from harness.wire import Signer, Wire
 
