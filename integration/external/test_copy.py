@@ -6,6 +6,7 @@ import os
 
 import pytest
 from botocore.exceptions import ClientError
+from harness.server import wait_until
 from harness.wire import key_path
 from test_keys import AWKWARD
 
@@ -191,8 +192,11 @@ def test_a_copy_lives_on_when_its_source_goes(server, s3, bucket):
     s3.put_object(Bucket=bucket, Key="src", Body=body)
     s3.copy_object(Bucket=bucket, Key="dst", CopySource=f"{bucket}/src")
 
+    [(fid,)] = server.rows(
+        "select fid from file join domain using (dmid) where namespace = ? and dkey = 'src'", bucket
+    )
     s3.delete_object(Bucket=bucket, Key="src")
-    server.wait_for_rest()
+    wait_until(lambda: not server.rows("select 1 from file_on where fid = ?", fid), 60, "the deletion")
 
     assert s3.get_object(Bucket=bucket, Key="dst")["Body"].read() == body
 

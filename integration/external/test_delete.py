@@ -4,6 +4,7 @@ import os
 
 import pytest
 from botocore.exceptions import ClientError
+from harness.server import wait_until
 from harness.wire import key_path, md5_base64
 from test_keys import AWKWARD
 
@@ -29,7 +30,9 @@ def test_a_delete_takes_the_object_and_its_files(server, s3, bucket):
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 204
     with pytest.raises(ClientError, match="NoSuchKey"):
         s3.get_object(Bucket=bucket, Key="k")
-    server.wait_for_rest()
+    wait_until(
+        lambda: not server.rows("select 1 from file_to_delete2 where fid = ?", fid), 60, "the deletion"
+    )
     assert not [found for _, found in server.fid_files() if found == fid]
     for table in ("file", "file_on", "mogul_object"):
         assert not server.rows(f"select 1 from {table} where fid = ?", fid), table
