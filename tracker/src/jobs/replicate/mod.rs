@@ -88,11 +88,13 @@ impl Replicate {
             Some(_) | None => claim,
         };
         let claim = self.without_strays(claim).await?;
+        let mut failed = Vec::new();
         let end = match file {
-            Some(file) => self.satisfy(&Work { file, crc64 }).await?,
+            Some(file) => self.satisfy(&Work { file, crc64 }, &mut failed).await?,
             // It was deleted.
             None => End::Done,
         };
+        let claim = self.without_copies_on(&failed, claim).await?;
         self.end(claim, &end).await
     }
 
@@ -113,19 +115,34 @@ impl Replicate {
         if claim.leftover == Leftover::None {
             return Ok(claim);
         }
-        let on = self.replicas(claim.fid).await?;
         let view = self.0.view();
         let living = view
             .devices()
             .filter(|view| view.device.status != DeviceStatus::Dead);
-        let mut leftover = Leftover::None;
-        for device in living.filter(|view| !on.contains(&view.device.id)) {
+        let living: Vec<DevId> = living.map(|view| view.device.id).collect();
+        let searched = Claim {
+            leftover: Leftover::None,
+            ..claim
+        };
+        self.without_copies_on(&living, searched).await
+    }
+
+    /// Deletes what these devices hold of a fid without record: a device whose answer was lost may have taken its copy.
+    /// The claim is suspect from now on if one of them has not answered.
+    async fn without_copies_on(&self, devices: &[DevId], claim: Claim) -> Result<Claim, Error> {
+        if devices.is_empty() {
+            return Ok(claim);
+        }
+        let on = self.replicas(claim.fid).await?;
+        let view = self.0.view();
+        let mut leftover = claim.leftover;
+        for device in devices.iter().filter(|device| !on.contains(device)) {
             let at = DevFid {
-                device: device.device.id,
+                device: *device,
                 fid: claim.fid,
             };
-            let node = self.0.nodes().get(at.device).filter(|_| device.deletable());
-            let deleted = match node {
+            let deletable = view.device(*device).is_some_and(|view| view.deletable());
+            let deleted = match self.0.nodes().get(*device).filter(|_| deletable) {
                 Some(node) => node.delete(at).await.is_ok(),
                 None => false,
             };
@@ -136,11 +153,10 @@ impl Replicate {
         Ok(Claim { leftover, ..claim })
     }
 
-    /// Makes and drops copies until the policy is content.
-    async fn satisfy(&self, work: &Work) -> Result<End, Error> {
+    /// Makes and drops copies until the policy is content. Devices that did not take one are added to `failed`.
+    async fn satisfy(&self, work: &Work, failed: &mut Vec<DevId>) -> Result<End, Error> {
         let fid = work.file.fid;
         let class = self.class_of(&work.file);
-        let mut failed = Vec::new();
         for _ in 0..CHANGES_MAX {
             let on = self.replicas(fid).await?;
             if on.is_empty() {
@@ -152,7 +168,7 @@ impl Replicate {
                 mindevcount: class.mindevcount,
                 view: &view,
             };
-            match self.advice(&rule, &on, &failed, work.file.size) {
+            match self.advice(&rule, &on, failed, work.file.size) {
                 Advice::Happy => return Ok(End::Done),
                 Advice::NoAnswer => return Ok(End::Later),
                 Advice::TooHappy => match self.spare(&rule, &on) {
