@@ -18,7 +18,7 @@ use futures_util::{
     future::{Either, select},
     stream,
 };
-use http::{Request, Response, Uri, header, uri::Authority};
+use http::{Method, Request, Response, Uri, header, uri::Authority};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper_util::{
@@ -70,6 +70,13 @@ impl Default for RemoteOptions {
 /// The node at a host and port, over pooled connections.
 #[must_use]
 pub fn remote(host: &str, port: u16, options: &RemoteOptions) -> Node {
+    remote_apart(host, port, port, options)
+}
+
+/// The node at a host, of which a server on another port (`host.http_get_port`: often a plain web server) gives out the files
+/// and usage files. What a plain server cannot answer goes to the node itself.
+#[must_use]
+pub fn remote_apart(host: &str, port: u16, get_port: u16, options: &RemoteOptions) -> Node {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(options.connect_timeout));
@@ -80,11 +87,8 @@ pub fn remote(host: &str, port: u16, options: &RemoteOptions) -> Node {
         .build(connector);
     let remote = Arc::new(Remote {
         client,
-        address: if host.contains(':') {
-            format!("[{host}]:{port}")
-        } else {
-            format!("{host}:{port}")
-        },
+        address: address(host, port),
+        reads: address(host, get_port),
         answer_timeout: options.answer_timeout,
         permits: Semaphore::new(options.requests_max),
     });
@@ -94,9 +98,19 @@ pub fn remote(host: &str, port: u16, options: &RemoteOptions) -> Node {
     }))
 }
 
+fn address(host: &str, port: u16) -> String {
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
 struct Remote {
     client: Client<HttpConnector, Outgoing>,
     address: String,
+    /// Where plain reads go.
+    reads: String,
     answer_timeout: Duration,
     permits: Semaphore,
 }
@@ -111,7 +125,9 @@ impl Remote {
     /// Dropped, the connection is closed in the middle of the request: the node sees a body that is not whole.
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
         let (mut head, body) = request.into_parts();
-        let authority: Authority = self.address.parse()?;
+        let plain_read = head.method == Method::GET && head.uri.query().is_none();
+        let address = if plain_read { &self.reads } else { &self.address };
+        let authority: Authority = address.parse()?;
         let mut uri = head.uri.into_parts();
         uri.scheme = Some(http::uri::Scheme::HTTP);
         uri.authority = Some(authority);

@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
 use mogul_storage::{
     ByteRange, DevFid, DevId, Fid, HashType, Node, NodeError,
-    remote::{RemoteOptions, remote},
+    remote::{RemoteOptions, remote, remote_apart},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -60,6 +60,28 @@ async fn read_head(connection: &mut TcpStream) -> String {
         head.push(connection.read_u8().await.unwrap());
     }
     String::from_utf8(head).unwrap()
+}
+
+#[tokio::test]
+async fn plain_reads_go_to_the_get_port_and_everything_else_to_the_node() {
+    let reads = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let rest = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+    let node = remote_apart("127.0.0.1", port(&rest), port(&reads), &RemoteOptions::default());
+    let asked = tokio::spawn(async move {
+        node.get(at(), ByteRange::Whole).await.unwrap();
+        node.size(at()).await.unwrap()
+    });
+
+    let answer = |length: u8| format!("HTTP/1.0 200 OK\r\nContent-Length: {length}\r\n\r\n");
+    let (mut read, _) = reads.accept().await.unwrap();
+    assert!(read_head(&mut read).await.starts_with("GET "));
+    read.write_all(answer(0).as_bytes()).await.unwrap();
+    let (mut head, _) = rest.accept().await.unwrap();
+    assert!(read_head(&mut head).await.starts_with("HEAD "));
+    head.write_all(answer(7).as_bytes()).await.unwrap();
+
+    assert_eq!(asked.await.unwrap(), 7);
 }
 
 #[tokio::test]

@@ -4,7 +4,10 @@
 
 use mogul_storage::DevId;
 
-use crate::model::{KeyError, PartNumber};
+use crate::{
+    model::{KeyError, PartNumber},
+    policy::PolicyError,
+};
 
 /// Why a command did not do what was asked. The texts are for the log; clients read those of their face.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +27,54 @@ pub enum Error {
     /// `domain.dmid` or `class.classid` has no number left.
     #[error("no number is left for another {0}")]
     Exhausted(&'static str),
+    /// A domain of that name exists.
+    #[error("the domain exists already")]
+    DomainExists,
+    /// The domain has classes besides `default`.
+    #[error("the domain still has classes")]
+    DomainHasClasses,
+    /// A class of that name, case ignored, exists in the domain.
+    #[error("the class exists already")]
+    ClassExists,
+    /// Files are of the class.
+    #[error("the class still has files")]
+    ClassNotEmpty,
+    /// The class `default` cannot be removed.
+    #[error("the class default cannot be removed")]
+    DefaultClass,
+    /// The text is no replication policy that can be kept.
+    #[error("invalid replication policy")]
+    InvalidPolicy(#[from] PolicyError),
+    /// No host of that name or number.
+    #[error("no such host")]
+    UnknownHost,
+    /// A host of that name exists.
+    #[error("the host exists already")]
+    HostExists,
+    /// The host has devices, dead ones included.
+    #[error("the host still has devices")]
+    HostNotEmpty,
+    /// Another host has that address.
+    #[error("the address belongs to another host")]
+    AddressTaken,
+    /// No device of that number.
+    #[error("no such device")]
+    UnknownDevice,
+    /// A device of that number exists.
+    #[error("the device exists already")]
+    DeviceExists,
+    /// The device belongs to another host than the one named.
+    #[error("the device belongs to another host")]
+    HostMismatch,
+    /// A dead device cannot become alive: its replicas are forgotten. It may become down.
+    #[error("the device is dead")]
+    DeadDevice,
+    /// The setting is not one that operators may write.
+    #[error("the setting cannot be written")]
+    SettingReadOnly,
+    /// The value does not have the form of the setting.
+    #[error("invalid value of the setting: {0}")]
+    InvalidSetting(&'static str),
     /// No class of that name in the domain.
     #[error("no such class")]
     UnknownClass,

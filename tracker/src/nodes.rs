@@ -1,23 +1,143 @@
 //! From a device to the [`mogul_storage::Node`] that serves it.
+//!
+//! Devices of this process are fixed when it starts. All others are reached where the row of their host says, by nodes that the
+//! assembly's [`Connector`] makes: this crate opens no sockets. [`Nodes::follow`] keeps them as the view has them.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
+use arc_swap::ArcSwap;
 use mogul_storage::{DevId, Node};
 
-/// How the devices of this cluster are reached.
-#[derive(Debug, Clone, Default)]
-pub struct Nodes(BTreeMap<DevId, Node>);
+use crate::{
+    model::{Host, HostId},
+    view::{ClusterView, ViewCell},
+};
+
+/// Where the storage node of a host listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeAddress {
+    /// An IP address or a name (`host.hostip`).
+    pub ip: String,
+    /// The port for everything that is not a plain read (`host.http_port`).
+    pub port: u16,
+    /// The port for reads of files and usage (`host.http_get_port`, else `http_port`).
+    pub get_port: u16,
+}
+
+impl NodeAddress {
+    fn of(host: &Host) -> NodeAddress {
+        NodeAddress {
+            ip: host.ip.clone(),
+            port: host.port,
+            get_port: host.get_port.unwrap_or(host.port),
+        }
+    }
+}
+
+/// Makes the node of a host of another process. It connects when it is used, not before.
+pub type Connector = Arc<dyn Fn(&NodeAddress) -> Node + Send + Sync>;
+
+/// How the devices of this cluster are reached: cheap to clone, all clones are one.
+#[derive(Clone)]
+pub struct Nodes(Arc<Inner>);
+
+struct Inner {
+    local: BTreeMap<DevId, Node>,
+    connect: Option<Connector>,
+    /// The nodes of other hosts with the address that each was made for. Held only while maps are compared.
+    hosts: Mutex<BTreeMap<HostId, (NodeAddress, Node)>>,
+    devices: ArcSwap<BTreeMap<DevId, Node>>,
+}
 
 impl Nodes {
-    /// These devices, by these nodes.
+    /// These devices, by these nodes, and no others.
     #[must_use]
-    pub fn new(nodes: BTreeMap<DevId, Node>) -> Nodes {
-        Nodes(nodes)
+    pub fn new(local: BTreeMap<DevId, Node>) -> Nodes {
+        Nodes::build(local, None)
+    }
+
+    /// These devices by these nodes, and all others that the cluster has by what `connect` makes of their hosts.
+    #[must_use]
+    pub fn connecting(local: BTreeMap<DevId, Node>, connect: Connector) -> Nodes {
+        Nodes::build(local, Some(connect))
+    }
+
+    fn build(local: BTreeMap<DevId, Node>, connect: Option<Connector>) -> Nodes {
+        Nodes(Arc::new(Inner {
+            devices: ArcSwap::from_pointee(local.clone()),
+            local,
+            connect,
+            hosts: Mutex::default(),
+        }))
     }
 
     /// The node of a device.
     #[must_use]
-    pub fn get(&self, device: DevId) -> Option<&Node> {
-        self.0.get(&device)
+    pub fn get(&self, device: DevId) -> Option<Node> {
+        self.0.devices.load().get(&device).cloned()
+    }
+
+    /// Whether a device can be reached at all.
+    #[must_use]
+    pub fn has(&self, device: DevId) -> bool {
+        self.0.devices.load().contains_key(&device)
+    }
+
+    /// Whether a device is served by this process.
+    #[must_use]
+    pub fn is_local(&self, device: DevId) -> bool {
+        self.0.local.contains_key(&device)
+    }
+
+    /// Follows the view as it is now: devices that are new get their node, hosts with another address another one.
+    pub(crate) fn follow(&self, view: &ViewCell) {
+        let Some(connect) = &self.0.connect else {
+            return;
+        };
+        let mut hosts = self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        // Loaded under the lock: of two that follow, the later one sees the newer view.
+        let view = view.load();
+        let before = std::mem::take(&mut *hosts);
+        *hosts = reached(&view, before, connect);
+        let mut devices = self.0.local.clone();
+        for device in view.devices() {
+            if let Some((_, node)) = hosts.get(&device.device.host) {
+                devices.entry(device.device.id).or_insert_with(|| node.clone());
+            }
+        }
+        self.0.devices.store(Arc::new(devices));
+    }
+}
+
+/// The nodes of all hosts: those that are where they were keep theirs, and its connections.
+fn reached(
+    view: &ClusterView,
+    mut before: BTreeMap<HostId, (NodeAddress, Node)>,
+    connect: &Connector,
+) -> BTreeMap<HostId, (NodeAddress, Node)> {
+    let reach = |host: &Host| {
+        let address = NodeAddress::of(host);
+        let node = match before.remove(&host.id) {
+            Some((known, node)) if known == address => node,
+            Some(_) | None => connect(&address),
+        };
+        (host.id, (address, node))
+    };
+    view.hosts().map(reach).collect()
+}
+
+impl fmt::Debug for Nodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.0.devices.load().iter()).finish()
+    }
+}
+
+impl Default for Nodes {
+    fn default() -> Nodes {
+        Nodes::new(BTreeMap::new())
     }
 }

@@ -65,7 +65,9 @@ impl Tracker {
             let db = db.clone();
             Box::pin(async move { Ok(view.with_tables(read_tables(&db, mindevcount, now).await?)) })
         });
-        read.await.map(drop)
+        read.await?;
+        self.nodes().follow(&self.0.view);
+        Ok(())
     }
 
     /// Reads hosts and devices.
@@ -79,7 +81,9 @@ impl Tracker {
                 Ok(view.with_devices(hosts, devices::devices(&mut tx).await?))
             })
         });
-        read.await.map(drop)
+        read.await?;
+        self.nodes().follow(&self.0.view);
+        Ok(())
     }
 }
 

@@ -151,6 +151,11 @@ impl ClusterView {
         self.hosts.get(&id)
     }
 
+    /// All hosts, by number.
+    pub fn hosts(&self) -> impl Iterator<Item = &Host> {
+        self.hosts.values()
+    }
+
     /// A device.
     #[must_use]
     pub fn device(&self, id: DevId) -> Option<&DeviceView> {

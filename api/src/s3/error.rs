@@ -313,7 +313,25 @@ fn translate(error: &Error) -> S3Error {
         Error::Database(_) => unavailable("The metadata cannot be reached at this moment."),
         Error::Busy => S3Error::new(Code::SlowDown, "Please reduce your request rate.")
             .header(header::RETRY_AFTER, HeaderValue::from_static("1")),
-        Error::Exhausted(_) | Error::Internal(_) => internal(),
+        // No request of S3 manages the cluster.
+        Error::DomainExists
+        | Error::DomainHasClasses
+        | Error::ClassExists
+        | Error::ClassNotEmpty
+        | Error::DefaultClass
+        | Error::InvalidPolicy(_)
+        | Error::UnknownHost
+        | Error::HostExists
+        | Error::HostNotEmpty
+        | Error::AddressTaken
+        | Error::UnknownDevice
+        | Error::DeviceExists
+        | Error::HostMismatch
+        | Error::DeadDevice
+        | Error::SettingReadOnly
+        | Error::InvalidSetting(_)
+        | Error::Exhausted(_)
+        | Error::Internal(_) => internal(),
     }
 }
 

@@ -150,10 +150,10 @@ impl Tracker {
             prefer: request.prefer,
         };
         let mut candidates = self.view().candidates();
-        candidates.retain(|candidate| self.nodes().get(candidate.id).is_some());
+        candidates.retain(|candidate| self.nodes().has(candidate.id));
         let devices = placement::choose(&candidates, &wish, || self.entropy().next_u64());
         let target = |device: DevId| {
-            let node = self.nodes().get(device)?.clone();
+            let node = self.nodes().get(device)?;
             Some(Target { device, node })
         };
         let targets: Vec<Target> = devices.into_iter().filter_map(target).collect();

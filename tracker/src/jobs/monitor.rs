@@ -78,7 +78,7 @@ impl Monitor {
         let Some(node) = self.0.nodes().get(device) else {
             return (device, None);
         };
-        match self.ask(node, device).await {
+        match self.ask(&node, device).await {
             Ok(usage) => (device, Some(usage)),
             Err(error) => {
                 if view.observed != Observed::Unreachable {

@@ -271,7 +271,7 @@ impl World {
     }
 
     /// The node of a device.
-    pub(crate) fn node(&self, device: u32) -> &Node {
+    pub(crate) fn node(&self, device: u32) -> Node {
         self.nodes.get(dev(device)).unwrap()
     }
 

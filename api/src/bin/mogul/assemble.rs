@@ -19,7 +19,11 @@ use mogul_api::{
     admin,
     s3::{Parts as S3Parts, Regions, S3, S3Config},
 };
-use mogul_storage::{DevId, Device, Devices, local, server};
+use mogul_storage::{
+    DevId, Device, Devices, Node, local,
+    remote::{RemoteOptions, remote_apart},
+    server,
+};
 use mogul_tracker::{
     Parts, Settings, Tracker,
     clock::SystemClock,
@@ -35,7 +39,7 @@ use mogul_tracker::{
     },
     meta::{Db, DbConfig},
     model::{Credential, Timestamp, User},
-    nodes::Nodes,
+    nodes::{NodeAddress, Nodes},
     rng::SystemEntropy,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -298,7 +302,7 @@ async fn open_tracker(
     let copies = if places.len() > 1 { 2 } else { 1 };
     let parts = Parts {
         db,
-        nodes: Nodes::new(nodes),
+        nodes: Nodes::connecting(nodes, Arc::new(connect)),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         settings: Settings {
@@ -311,6 +315,16 @@ async fn open_tracker(
     Tracker::open(parts)
         .await
         .context("cannot begin on this database")
+}
+
+/// Reaches the storage node of a host that another process serves.
+fn connect(address: &NodeAddress) -> Node {
+    remote_apart(
+        &address.ip,
+        address.port,
+        address.get_port,
+        &RemoteOptions::default(),
+    )
 }
 
 /// An address that this machine can connect to: one that stands for all addresses is none.

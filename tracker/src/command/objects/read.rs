@@ -84,7 +84,7 @@ impl Tracker {
         let to = end.min(piece.start.saturating_add(piece.size));
         let devices = best_first(view, fid, &piece.devices);
         let sources = devices.into_iter().filter_map(|device| {
-            let node = self.nodes().get(device)?.clone();
+            let node = self.nodes().get(device)?;
             Some(Source { device, node })
         });
         let sources: Vec<Source> = sources.collect();

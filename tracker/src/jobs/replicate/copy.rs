@@ -42,7 +42,7 @@ impl Replicate {
         on: &[DevId],
         target: DevId,
     ) -> Result<Copied, Error> {
-        let Some(node) = self.0.nodes().get(target).cloned() else {
+        let Some(node) = self.0.nodes().get(target) else {
             return Ok(Copied::TargetFailed);
         };
         let sources = self.sources(view, on);
@@ -101,7 +101,7 @@ impl Replicate {
     fn sources(&self, view: &ClusterView, on: &[DevId]) -> Vec<Source> {
         let readable = on.iter().filter_map(|device| {
             view.device(*device).filter(|view| view.readable())?;
-            let node = self.0.nodes().get(*device)?.clone();
+            let node = self.0.nodes().get(*device)?;
             Some(Source {
                 device: *device,
                 node,

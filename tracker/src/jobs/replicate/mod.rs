@@ -198,7 +198,7 @@ impl Replicate {
         let room = size.saturating_add(self.0.settings().min_free_bytes);
         let mut devices = rule.view.policy_devices(room);
         for device in &mut devices {
-            device.takes_files &= self.0.nodes().get(device.id).is_some();
+            device.takes_files &= self.0.nodes().has(device.id);
         }
         rule.policy.advise(&Situation {
             mindevcount: rule.mindevcount,
