@@ -9,7 +9,7 @@ pub struct Backlog {
     pub to_replicate: u64,
     /// For the deletion of their copies.
     pub to_delete: u64,
-    /// For their segments to be joined into one file.
+    /// For their segments to be joined into one file; those too large for it wait for nothing.
     pub to_join: u64,
 }
 

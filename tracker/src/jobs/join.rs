@@ -5,6 +5,9 @@
 //! on record and gives the parts up. A step that dies in between leaves its row in `mogul_join`; the next attempt makes
 //! the file anew in the same place. If the object has been deleted by then, its row in `mogul_join` is still there, and
 //! the fid is queued for deletion on every device, because nobody knows on which a file of it was left.
+//!
+//! What is larger than `join_bytes_max` stays in its parts, and in the queue: it is looked at again when a process starts,
+//! which may have a higher limit, and when it is deleted.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -107,11 +110,12 @@ impl Join {
             return self.deleted(claim.fid).await;
         };
         let parts: Option<Vec<Fid>> = object.pieces.iter().map(|piece| piece.fid).collect();
-        let parts = parts.filter(|parts| !parts.is_empty());
-        let small_enough = object.file.size <= self.0.settings().join_bytes_max;
-        let Some(parts) = parts.filter(|_| small_enough) else {
+        let Some(parts) = parts.filter(|parts| !parts.is_empty()) else {
             return self.done(claim.fid).await;
         };
+        if object.file.size > self.0.settings().join_bytes_max {
+            return self.shelve(claim).await;
+        }
         let mut devices = self.join_in_place(&object, &parts).await;
         if devices.is_empty() {
             devices = self.gather(&object).await?;
@@ -295,6 +299,15 @@ impl Join {
             .0
             .db()
             .write(move |tx| Box::pin(async move { segments::join_done(tx, fid).await }));
+        write.await
+    }
+
+    /// The object is larger than the operator wants joined today.
+    async fn shelve(&self, claim: JoinClaim) -> Result<(), Error> {
+        let write = self
+            .0
+            .db()
+            .write(move |tx| Box::pin(async move { segments::join_shelved(tx, claim).await }));
         write.await
     }
 

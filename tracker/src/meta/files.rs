@@ -8,7 +8,7 @@ use mogul_storage::Fid;
 use super::{
     Sql, Tx, Value,
     ids::{LIST_MAX, fid_of, number_of},
-    queues,
+    queues, segments,
     sql::sql,
 };
 use crate::{
@@ -120,13 +120,17 @@ const FORGET_CHECKSUMS: Sql = sql("delete from checksum where fid in (…)");
 const FORGET_SEGMENTS: Sql = sql("delete from mogul_segment where fid in (…)");
 
 /// Ends files that were objects, or parts of them: they are no longer in any table but `file_on`, and their bytes are
-/// queued for deletion after [`READERS_GRACE`]. The files of an object's segments go with it. A row in `mogul_join` stays:
-/// whoever claims it looks for what an attempt to join left behind.
+/// queued for deletion after [`READERS_GRACE`]. The files of an object's segments go with it. A row in `mogul_join` stays
+/// and is due: whoever claims it looks for what an attempt to join left behind.
 pub(crate) async fn release(tx: &mut Tx, fids: &[Fid], now: Timestamp) -> Result<(), Error> {
     let delete_at = now.after(READERS_GRACE);
     let mut parts = Vec::new();
     for fids in fids.chunks(LIST_MAX) {
-        for row in tx.rows_list(&PARTS, fids.len(), values(fids)).await? {
+        let rows = tx.rows_list(&PARTS, fids.len(), values(fids)).await?;
+        if !rows.is_empty() {
+            segments::joins_unshelved(tx, fids, now).await?;
+        }
+        for row in rows {
             parts.push(fid_of(&row, 0)?);
         }
         tx.run_list(&FORGET_SEGMENTS, fids.len(), values(fids)).await?;

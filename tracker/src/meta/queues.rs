@@ -24,6 +24,7 @@ use super::{
     Sql, Tx,
     files::values,
     ids::{LIST_MAX, fid_of, number_of},
+    segments::END_OF_TIME,
     sql::sql,
 };
 use crate::{Error, model::Timestamp};
@@ -318,12 +319,12 @@ pub(crate) async fn old_queues_moved(tx: &mut Tx, now: Timestamp, limit: usize) 
 
 const LENGTHS: Sql = sql(
     "select (select count(*) from file_to_replicate), (select count(*) from file_to_delete2), \
-     (select count(*) from mogul_join)",
+     (select count(*) from mogul_join where nexttry < ?)",
 );
 
 /// How many fids wait for copies, for deletion, and for being joined.
 pub(crate) async fn lengths(tx: &mut Tx) -> Result<[u64; 3], Error> {
-    match tx.rows(&LENGTHS, vec![]).await?.as_slice() {
+    match tx.rows(&LENGTHS, vec![END_OF_TIME.into()]).await?.as_slice() {
         [row] => Ok([number_of(row, 0)?, number_of(row, 1)?, number_of(row, 2)?]),
         rows => Err(Error::Internal(format!("{} rows of counts", rows.len()))),
     }

@@ -6,6 +6,7 @@ use mogul_storage::{DevId, Digest, Fid};
 use super::{
     Row, Sql, Tx,
     encoding::{crc64_of, hash_number, hash_of},
+    files::values,
     ids::{fid_of, number_of},
     objects::devices_of,
     sql::sql,
@@ -19,6 +20,9 @@ use crate::{
 pub(crate) const SEGMENTS_MAX: usize = 10_000;
 /// Rows that one statement writes: eleven arguments each, below the limits of all engines.
 const ROWS_PER_STATEMENT: usize = 1_000;
+
+/// The `nexttry` of what is not to be tried until somebody says so; `MogileFS` has it in `file_to_replicate`.
+pub(super) const END_OF_TIME: i64 = 2_147_483_647;
 
 /// A part of an object: where it begins, and the file that holds it until it is joined.
 #[derive(Debug, Clone)]
@@ -238,10 +242,27 @@ pub(crate) async fn join_claimed(
 
 const UNCLAIM: Sql = sql("update mogul_join set nexttry = ? where nexttry > ?");
 
-/// Makes every object due: at the start of the only process on a database, whoever claimed one is dead.
+/// Makes every object due: at the start of the only process on a database, whoever claimed one is dead, and what was too
+/// large to be joined may be no longer.
 pub(crate) async fn joins_unclaimed(tx: &mut Tx, now: Timestamp) -> Result<(), Error> {
     tx.run(&UNCLAIM, vec![now.secs().into(), now.secs().into()])
         .await?;
+    Ok(())
+}
+
+/// Keeps an object in the queue without waiting for anything: only [`joins_unclaimed`] and [`joins_unshelved`] make it
+/// due again.
+pub(crate) async fn join_shelved(tx: &mut Tx, claim: JoinClaim) -> Result<(), Error> {
+    join_deferred(tx, claim, Timestamp::from_secs(END_OF_TIME)).await
+}
+
+const UNSHELVE: Sql = sql("update mogul_join set nexttry = ? where nexttry = ? and fid in (…)");
+
+/// Makes those of at most [`LIST_MAX`](super::ids::LIST_MAX) objects due that were shelved.
+pub(crate) async fn joins_unshelved(tx: &mut Tx, objects: &[Fid], now: Timestamp) -> Result<(), Error> {
+    let mut args = vec![now.secs().into(), END_OF_TIME.into()];
+    args.extend(values(objects));
+    tx.run_list(&UNSHELVE, objects.len(), args).await?;
     Ok(())
 }
 
@@ -264,4 +285,4 @@ pub(crate) async fn join_done(tx: &mut Tx, object: Fid) -> Result<(), Error> {
     Ok(())
 }
 
-catalogue! { INSERT, PIECES, PARTS, NTH, PART_FIDS, JOINED, QUEUE, ANY_JOIN, DUE, DEFER, UNCLAIM, DONE }
+catalogue! { INSERT, PIECES, PARTS, NTH, PART_FIDS, JOINED, QUEUE, ANY_JOIN, DUE, DEFER, UNCLAIM, UNSHELVE, DONE }

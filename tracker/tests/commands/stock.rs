@@ -1,6 +1,9 @@
 //! A [`World`] of one host, seen by tests of objects and uploads: bytes go in under a key and come out again.
 
-use std::{ops::Deref, time::Duration};
+use std::{
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{TryStreamExt as _, stream};
@@ -32,6 +35,12 @@ impl Deref for Stock {
 
     fn deref(&self) -> &World {
         &self.world
+    }
+}
+
+impl DerefMut for Stock {
+    fn deref_mut(&mut self) -> &mut World {
+        &mut self.world
     }
 }
 

@@ -158,6 +158,44 @@ async fn parts_on_different_devices_are_gathered() {
 }
 
 #[tokio::test]
+async fn an_object_above_the_limit_is_joined_when_the_limit_is_raised() {
+    for_each_engine(async |db| {
+        let mut world = Stock::new(db, 2).await;
+        world.restart_joining(1).await;
+        let whole = three_parts(&world, [None; 3]).await;
+
+        world.join().await;
+
+        assert!(world.object("k").await.replicas.is_empty(), "it lies in segments");
+        assert_eq!(world.tracker.backlog().await.unwrap().to_join, 0);
+        world.restart().await;
+        world.join().await;
+        assert_eq!(world.object("k").await.replicas.len(), 2);
+        assert_eq!(world.get("k").await.unwrap(), whole);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_object_above_the_limit_leaves_the_queue_when_it_is_deleted() {
+    for_each_engine(async |db| {
+        let mut world = Stock::new(db, 2).await;
+        world.restart_joining(1).await;
+        three_parts(&world, [None; 3]).await;
+        world.join().await;
+
+        world.delete("k").await;
+
+        assert_eq!(world.tracker.backlog().await.unwrap().to_join, 1);
+        world.join().await;
+        assert_eq!(world.tracker.backlog().await.unwrap().to_join, 0);
+        world.delete_all().await;
+        assert_eq!(world.files(), [0; 0]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn who_reads_the_segments_while_they_are_joined_reads_on() {
     for_each_engine(async |db| {
         let world = Stock::new(db, 1).await;

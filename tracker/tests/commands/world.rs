@@ -128,7 +128,7 @@ impl World {
         }
         let nodes = Nodes::new(nodes);
         let clock = HandClock(Arc::new(tokio::sync::watch::Sender::new(1_700_000_000_000)));
-        let tracker = open(&db, &nodes, &clock).await;
+        let tracker = open(&db, &nodes, &clock, u64::MAX).await;
         for (number, devices) in (1..).zip(hosts) {
             let host = LocalHost {
                 name: format!("host{number}"),
@@ -159,7 +159,12 @@ impl World {
 
     /// The process dies and another starts.
     pub(crate) async fn restart(&mut self) {
-        self.tracker = open(&self.db, &self.nodes, &self.clock).await;
+        self.restart_joining(u64::MAX).await;
+    }
+
+    /// The process dies and another starts, which joins objects of at most so many bytes.
+    pub(crate) async fn restart_joining(&mut self, join_bytes_max: u64) {
+        self.tracker = open(&self.db, &self.nodes, &self.clock, join_bytes_max).await;
     }
 
     pub(crate) fn mood(&self, device: u32, mood: Mood) {
@@ -310,7 +315,7 @@ impl World {
     }
 }
 
-async fn open(db: &Db, nodes: &Nodes, clock: &HandClock) -> Tracker {
+async fn open(db: &Db, nodes: &Nodes, clock: &HandClock, join_bytes_max: u64) -> Tracker {
     let seed = u64::try_from(SEED.fetch_add(1, Ordering::Relaxed)).unwrap();
     let parts = Parts {
         db: db.clone(),
@@ -320,7 +325,7 @@ async fn open(db: &Db, nodes: &Nodes, clock: &HandClock) -> Tracker {
         settings: Settings {
             default_mindevcount: 2,
             min_free_bytes: 0,
-            join_bytes_max: u64::MAX,
+            join_bytes_max,
             replicate_at_once: 8,
         },
     };
