@@ -92,6 +92,9 @@ async fn of_bucket(
             multipart::list_multipart_uploads(s3, &bucket, &request.head).await
         }
         BucketOperation::DeleteObjects => delete_object::delete_objects(s3, &bucket, request).await,
+        BucketOperation::GetBucketTagging => tagging::get_bucket_tagging(s3, &bucket).await,
+        BucketOperation::PutBucketTagging => tagging::put_bucket_tagging(s3, &bucket, request).await,
+        BucketOperation::DeleteBucketTagging => tagging::delete_bucket_tagging(s3, &bucket).await,
         BucketOperation::Fixed(answer) => unsupported::fixed(s3, answer, &bucket).await,
         BucketOperation::Unsupported(name) => Err(unsupported::not_implemented(name)),
     }
@@ -165,8 +168,10 @@ fn bucket_action(operation: BucketOperation) -> Action {
         BucketOperation::GetBucketLocation => Action::GetBucketLocation,
         BucketOperation::ListMultipartUploads => Action::ListBucketMultipartUploads,
         BucketOperation::DeleteObjects => Action::DeleteObject,
-        BucketOperation::Fixed(_) => Action::GetBucketConfiguration,
-        BucketOperation::Unsupported(_) => Action::PutBucketConfiguration,
+        BucketOperation::GetBucketTagging | BucketOperation::Fixed(_) => Action::GetBucketConfiguration,
+        BucketOperation::PutBucketTagging
+        | BucketOperation::DeleteBucketTagging
+        | BucketOperation::Unsupported(_) => Action::PutBucketConfiguration,
     }
 }
 

@@ -174,6 +174,66 @@ async fn buckets_are_listed_page_by_page() {
 }
 
 #[tokio::test]
+async fn tags_of_a_bucket_are_put_read_and_deleted() {
+    let world = World::new().await;
+    world.bucket("tagged").await;
+    let document = |tags: &str| format!("<Tagging><TagSet>{tags}</TagSet></Tagging>");
+    let tag = |key: &str| format!("<Tag><Key>{key}</Key><Value> v</Value></Tag>");
+    let put = async |tags: String| {
+        let call = call("PUT", "/tagged?tagging").body(document(&tags));
+        world.send(call).await
+    };
+    let tags = async || world.send(call("GET", "/tagged?tagging")).await.tags();
+    let pair = |key: &str| (key.to_owned(), " v".to_owned());
+
+    assert_eq!(put(tag("b") + &tag("a")).await.status, 204);
+    assert_eq!(tags().await, [pair("b"), pair("a")]);
+    assert_eq!(put(tag("c")).await.status, 204);
+    assert_eq!(tags().await, [pair("c")]);
+    let fifty: String = (0..50).map(|number| tag(&number.to_string())).collect();
+    assert_eq!(put(fifty.clone()).await.status, 204);
+    assert_eq!(
+        put(fifty + &tag("x")).await.error(),
+        (400, "BadRequest".to_owned())
+    );
+    assert_eq!(
+        put(tag("x") + &tag("x")).await.error(),
+        (400, "InvalidTag".to_owned())
+    );
+    assert_eq!(tags().await.len(), 50, "what was refused changed nothing");
+    assert_eq!(world.send(call("DELETE", "/tagged?tagging")).await.status, 204);
+    let none = world.send(call("GET", "/tagged?tagging")).await;
+    assert_eq!(none.error(), (404, "NoSuchTagSet".to_owned()));
+    let missing = world
+        .send(call("PUT", "/nowhere?tagging").body(document("")))
+        .await;
+    assert_eq!(missing.error(), (404, "NoSuchBucket".to_owned()));
+}
+
+#[tokio::test]
+async fn a_bucket_is_made_with_tags_that_go_with_it() {
+    let world = World::new().await;
+    let document = |key: &str| {
+        format!(
+            "<CreateBucketConfiguration><Tags><Tag><Key>{key}</Key><Value>v</Value></Tag></Tags></CreateBucketConfiguration>"
+        )
+    };
+
+    let refused = world.send(call("PUT", "/tagged").body(document("aws:k"))).await;
+    let missing = world.send(call("HEAD", "/tagged")).await;
+    let made = world.send(call("PUT", "/tagged").body(document("k"))).await;
+
+    assert_eq!(refused.error(), (400, "InvalidTag".to_owned()));
+    assert_eq!((missing.status, made.status), (404, 200));
+    let tags = world.send(call("GET", "/tagged?tagging")).await;
+    assert_eq!(tags.tags(), [("k".to_owned(), "v".to_owned())]);
+    assert_eq!(world.send(call("DELETE", "/tagged")).await.status, 204);
+    world.bucket("tagged").await;
+    let bare = world.send(call("GET", "/tagged?tagging")).await;
+    assert_eq!(bare.error(), (404, "NoSuchTagSet".to_owned()));
+}
+
+#[tokio::test]
 async fn configurations_that_cannot_be_set_read_as_unset_and_are_refused_by_name() {
     let world = World::new().await;
     world.bucket("bare").await;

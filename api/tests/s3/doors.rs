@@ -5,7 +5,7 @@ use axum::body::Body;
 use crate::world::{Call, World, call};
 
 /// A request of each operation, reading or writing.
-const ROUTES: [(&str, &str); 37] = [
+const ROUTES: [(&str, &str); 39] = [
     ("GET", "/"),
     ("PUT", "/new"),
     ("HEAD", "/bucket"),
@@ -19,6 +19,8 @@ const ROUTES: [(&str, &str); 37] = [
     ("GET", "/bucket?policy"),
     ("GET", "/bucket?versioning"),
     ("GET", "/bucket?tagging"),
+    ("PUT", "/bucket?tagging"),
+    ("DELETE", "/bucket?tagging"),
     ("PUT", "/bucket?policy"),
     ("PUT", "/bucket?acl"),
     ("PUT", "/bucket?versioning"),
@@ -168,6 +170,7 @@ async fn framed_payloads_are_for_objects_and_parts_alone() {
     };
     for (method, target) in [
         ("PUT", "/bucket/k?tagging"),
+        ("PUT", "/bucket?tagging"),
         ("POST", "/bucket?delete"),
         ("PUT", "/new"),
     ] {

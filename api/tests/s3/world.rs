@@ -18,7 +18,7 @@ use mogul_api::s3::{
     Parts, Regions, S3, S3Config,
     xml::{Element, parse},
 };
-use mogul_storage::{DevId, Device, Devices, Durability, local::local};
+use mogul_storage::{DevId, Device, Devices, Durability, Node, local::local};
 use mogul_tracker::{
     Settings, Tracker,
     clock::{Clock, SystemClock},
@@ -153,10 +153,15 @@ impl World {
     }
 
     pub(crate) async fn with_region(region: &str) -> World {
+        World::with_node(region, local).await
+    }
+
+    /// A server whose devices are behind the node that is made here.
+    pub(crate) async fn with_node(region: &str, made: impl FnOnce(Arc<Devices>) -> Node) -> World {
         let folder = tempfile::tempdir().unwrap();
         let ids = [1, 2].map(|number| DevId::new(number).unwrap());
         let devices = ids.map(|id| Device::open(folder.path(), id, Durability::Cache).unwrap());
-        let node = local(Arc::new(Devices::new(devices.into())));
+        let node = made(Arc::new(Devices::new(devices.into())));
         let nodes: BTreeMap<_, _> = ids.into_iter().map(|id| (id, node.clone())).collect();
         let db = Db::open(DbConfig::Memory).await.unwrap();
         db.migrate().await.unwrap();
@@ -290,6 +295,16 @@ impl Answer {
             .all(element)
             .map(|each| each.text_of(child).unwrap_or_default().to_owned());
         found.collect()
+    }
+
+    /// The tags in it, in their order.
+    pub(crate) fn tags(&self) -> Vec<(String, String)> {
+        let document = self.xml("Tagging");
+        let set = document.child("TagSet").unwrap();
+        let member = |tag: &Element, name| tag.text_of(name).unwrap().to_owned();
+        set.all("Tag")
+            .map(|tag| (member(tag, "Key"), member(tag, "Value")))
+            .collect()
     }
 
     /// The text of a child of the root.

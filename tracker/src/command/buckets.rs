@@ -89,9 +89,7 @@ impl Tracker {
                     }
                     let domain = domains::domain_added(tx, &request.name).await?;
                     buckets::bucket_added(tx, domain, &request.owner, now).await?;
-                    if !request.tags.is_empty() {
-                        buckets::bucket_tagged(tx, domain, &request.tags).await?;
-                    }
+                    buckets::bucket_tagged(tx, domain, &request.tags).await?;
                     Ok(BucketCreation::Created)
                 })
             })
@@ -106,6 +104,33 @@ impl Tracker {
     /// [`Error::UnknownDomain`], [`Error::Database`].
     pub async fn bucket(&self, name: &str) -> Result<Bucket, Error> {
         Ok(self.domain_named(name).await?.bucket.clone())
+    }
+
+    /// The tags of a bucket, in the order in which they were put.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn bucket_tags(&self, domain: DomainId) -> Result<Tags, Error> {
+        buckets::bucket_tags(&mut self.db().reader().await?, domain).await
+    }
+
+    /// Replaces the tags of a bucket; none takes them away.
+    ///
+    /// # Errors
+    /// [`Error::UnknownDomain`], [`Error::Database`].
+    pub async fn set_bucket_tags(&self, name: &DomainName, tags: Tags) -> Result<(), Error> {
+        let shared = Arc::new((name.clone(), tags));
+        self.db()
+            .write(move |tx| {
+                let shared = Arc::clone(&shared);
+                Box::pin(async move {
+                    let (name, tags) = &*shared;
+                    let bucket = domains::domain_named_locked(tx, name.as_str()).await?;
+                    let domain = bucket.ok_or(Error::UnknownDomain)?.domain.id;
+                    buckets::bucket_tagged(tx, domain, tags).await
+                })
+            })
+            .await
     }
 
     /// Lists buckets.

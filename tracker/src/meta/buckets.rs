@@ -1,6 +1,11 @@
 //! `mogul_bucket`, `mogul_bucket_config`: what S3 adds to a domain; and what keeps a bucket from being removed.
 
-use super::{Sql, Tx, domains::bucket_of, sql::sql};
+use super::{
+    Sql, Tx,
+    domains::bucket_of,
+    encoding::{tags_of, tags_text},
+    sql::sql,
+};
 use crate::{
     Error,
     model::{Bucket, DomainId, Key, Tags, Timestamp, UserId},
@@ -23,13 +28,30 @@ pub(crate) async fn bucket_added(
     Ok(())
 }
 
+/// The kind of the row in `mogul_bucket_config` that has a bucket's tags, written as an object's are.
+const TAGGING: &str = "tagging";
+
+const CONFIGURATION: Sql = sql("select body from mogul_bucket_config where dmid = ? and kind = ?");
+
+/// The tags of a bucket; none if none were put.
+pub(crate) async fn bucket_tags(tx: &mut Tx, domain: DomainId) -> Result<Tags, Error> {
+    let rows = tx
+        .rows(&CONFIGURATION, vec![domain.into(), TAGGING.into()])
+        .await?;
+    let body = rows.first().map(|row| row.text(0)).transpose()?;
+    tags_of(body.as_deref())
+}
+
+const UNCONFIGURE: Sql = sql("delete from mogul_bucket_config where dmid = ? and kind = ?");
 const CONFIGURE: Sql = sql("insert into mogul_bucket_config (dmid, kind, body) values (?, ?, ?)");
 
-/// Keeps the tags that a bucket was created with.
+/// Replaces the tags of a bucket, which the transaction has locked or made.
 pub(crate) async fn bucket_tagged(tx: &mut Tx, domain: DomainId, tags: &Tags) -> Result<(), Error> {
-    let body = serde_json::to_string(tags).expect("pairs of strings are JSON");
-    tx.run(&CONFIGURE, vec![domain.into(), "tagging".into(), body.into()])
-        .await?;
+    tx.run(&UNCONFIGURE, vec![domain.into(), TAGGING.into()]).await?;
+    if let Some(body) = tags_text(tags) {
+        let args = vec![domain.into(), TAGGING.into(), body.into()];
+        tx.run(&CONFIGURE, args).await?;
+    }
     Ok(())
 }
 
@@ -121,6 +143,6 @@ pub(crate) async fn uploads_ended(tx: &mut Tx, domain: DomainId, now: Timestamp)
 }
 
 catalogue! {
-    INSERT, CONFIGURE, OWNED, PAGE, PAGE_OWNED, HAS_FILE, HAS_VERSION, QUEUE_FILES, FORGET_PARTS,
+    INSERT, CONFIGURATION, UNCONFIGURE, CONFIGURE, OWNED, PAGE, PAGE_OWNED, HAS_FILE, HAS_VERSION, QUEUE_FILES, FORGET_PARTS,
     FORGET_UPLOADS, FORGET_OBJECTS, FORGET_CHECKSUMS, FORGET_FILES,
 }

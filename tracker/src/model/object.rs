@@ -42,7 +42,7 @@ pub struct Checksum {
     pub kind: ChecksumType,
 }
 
-/// The tags of an object, in the order in which they were put; at most 10.
+/// The tags of an object or a bucket, in the order in which they were put. How many there may be is S3's business.
 pub type Tags = Vec<(String, String)>;
 
 /// What a client stored beside the bytes; given back as it came.

@@ -8,7 +8,7 @@ use mogul_tracker::{
     model::{Bucket, DomainName, UserId},
 };
 
-use super::{names::write_user, no_content, token, unsupported};
+use super::{names::write_user, no_content, tagging, token, unsupported};
 use crate::s3::{
     Identity, Request, RequestHead, Response, S3,
     auth::{authorize::authorize_account, payload::read_document},
@@ -87,9 +87,7 @@ pub(in crate::s3) async fn create_bucket(s3: &S3, name: &str, request: Request) 
     let document = read_document(request, CONFIGURATION_BYTES_MAX).await?;
     let (location, tags) = bucket_location(&document)?;
     check_location(s3, location.as_deref())?;
-    if !tags.is_empty() {
-        return Err(unsupported::not_implemented("Tags of buckets"));
-    }
+    tagging::check_bucket_tags(&tags)?;
     let made = s3
         .tracker
         .create_bucket(CreateBucket {

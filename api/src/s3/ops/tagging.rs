@@ -1,10 +1,10 @@
-//! Tags of objects.
+//! Tags of objects and of buckets.
 
 use axum::body::Body;
 use mogul_tracker::{
     Error,
     command::objects::UpdateObject,
-    model::{ObjectVersion, Tags, WriteCondition},
+    model::{Bucket, ObjectVersion, Tags, WriteCondition},
 };
 
 use super::no_content;
@@ -16,11 +16,15 @@ use crate::s3::{
     xml::{Writer, tag_set},
 };
 
-/// Largest `Tagging` document in bytes: ten tags of the longest keys and values, written as character references.
+/// Largest `Tagging` document in bytes: ten tags of the longest keys and values, written as character references; or
+/// fifty, written as text.
 const DOCUMENT_BYTES_MAX: usize = 128 << 10;
 
 /// Most tags of one object (AWS).
-const TAGS_MAX: usize = 10;
+const OBJECT_TAGS_MAX: usize = 10;
+
+/// Most tags of one bucket (AWS).
+const BUCKET_TAGS_MAX: usize = 50;
 
 /// Longest key of a tag in characters (AWS).
 const KEY_CHARS_MAX: usize = 128;
@@ -33,17 +37,20 @@ const ATTEMPTS_MAX: usize = 3;
 
 /// `GET /B/K?tagging`.
 pub(in crate::s3) async fn get_object_tagging(s3: &S3, name: &ObjectName) -> Result<Response, S3Error> {
-    let object = current(s3, name).await?;
-    let mut writer = Writer::new("Tagging", 256 + 128 * object.tags.len());
+    Ok(tagging(&current(s3, name).await?.tags))
+}
+
+fn tagging(tags: &Tags) -> Response {
+    let mut writer = Writer::new("Tagging", 256 + 128 * tags.len());
     writer.open("TagSet");
-    for (key, value) in &object.tags {
+    for (key, value) in tags {
         writer.open("Tag");
         writer.text("Key", key);
         writer.text("Value", value);
         writer.close("Tag");
     }
     writer.close("TagSet");
-    Ok(writer.answer("Tagging"))
+    writer.answer("Tagging")
 }
 
 /// `PUT /B/K?tagging`: replaces all tags.
@@ -63,6 +70,41 @@ pub(in crate::s3) async fn put_object_tagging(
 pub(in crate::s3) async fn delete_object_tagging(s3: &S3, name: &ObjectName) -> Result<Response, S3Error> {
     replace(s3, name, Tags::new()).await?;
     Ok(no_content())
+}
+
+/// `GET /B?tagging`: AWS knows no bucket with an empty set.
+pub(in crate::s3) async fn get_bucket_tagging(s3: &S3, bucket: &Bucket) -> Result<Response, S3Error> {
+    let tags = s3.tracker.bucket_tags(bucket.domain.id).await?;
+    if tags.is_empty() {
+        let error = S3Error::new(Code::NoSuchTagSet, "The TagSet does not exist");
+        return Err(error.with("BucketName", bucket.domain.name.as_str()));
+    }
+    Ok(tagging(&tags))
+}
+
+/// `PUT /B?tagging`: replaces all tags.
+pub(in crate::s3) async fn put_bucket_tagging(
+    s3: &S3,
+    bucket: &Bucket,
+    request: Request,
+) -> Result<Response, S3Error> {
+    let document = read_document(request, DOCUMENT_BYTES_MAX).await?;
+    let tags = tag_set(&document)?;
+    check_bucket_tags(&tags)?;
+    replace_of_bucket(s3, bucket, tags).await
+}
+
+/// `DELETE /B?tagging`.
+pub(in crate::s3) async fn delete_bucket_tagging(s3: &S3, bucket: &Bucket) -> Result<Response, S3Error> {
+    replace_of_bucket(s3, bucket, Tags::new()).await
+}
+
+async fn replace_of_bucket(s3: &S3, bucket: &Bucket, tags: Tags) -> Result<Response, S3Error> {
+    let name = &bucket.domain.name;
+    match s3.tracker.set_bucket_tags(name, tags).await {
+        Ok(()) => Ok(no_content()),
+        Err(error) => Err(S3Error::from(error).with("BucketName", name.as_str())),
+    }
 }
 
 async fn replace(s3: &S3, name: &ObjectName, tags: Tags) -> Result<(), S3Error> {
@@ -125,10 +167,26 @@ pub(in crate::s3) fn tags_of_head(head: &RequestHead) -> Result<Tags, S3Error> {
 /// # Errors
 /// [`Code::BadRequest`] for more than ten; [`Code::InvalidTag`] for keys and values that AWS does not take.
 pub(in crate::s3) fn check_tags(tags: &Tags) -> Result<(), S3Error> {
-    if tags.len() > TAGS_MAX {
-        let message = format!("Object tags cannot be greater than {TAGS_MAX}");
+    if tags.len() > OBJECT_TAGS_MAX {
+        let message = format!("Object tags cannot be greater than {OBJECT_TAGS_MAX}");
         return Err(S3Error::new(Code::BadRequest, message));
     }
+    check_pairs(tags)
+}
+
+/// Checks the tags of a bucket.
+///
+/// # Errors
+/// [`Code::BadRequest`] for more than fifty; [`Code::InvalidTag`] as for objects.
+pub(super) fn check_bucket_tags(tags: &Tags) -> Result<(), S3Error> {
+    if tags.len() > BUCKET_TAGS_MAX {
+        let message = format!("Bucket tag count cannot be greater than {BUCKET_TAGS_MAX}");
+        return Err(S3Error::new(Code::BadRequest, message));
+    }
+    check_pairs(tags)
+}
+
+fn check_pairs(tags: &Tags) -> Result<(), S3Error> {
     if let Some(key) = repeated(tags) {
         let message = "Cannot provide multiple Tags with the same key";
         return Err(S3Error::new(Code::InvalidTag, message).with("TagKey", key));
@@ -216,6 +274,14 @@ mod tests {
         assert_eq!(check_tags(&eleven).unwrap_err().code, Code::BadRequest);
         let twice = tags(&[("a", "1"), ("b", ""), ("a", "2")]);
         assert_eq!(check_tags(&twice).unwrap_err().code, Code::InvalidTag);
+    }
+
+    #[test]
+    fn a_bucket_has_at_most_fifty_tags() {
+        let tags: Tags = (0..51).map(|n| (n.to_string(), String::new())).collect();
+
+        assert!(check_bucket_tags(&tags[..50].to_vec()).is_ok());
+        assert_eq!(check_bucket_tags(&tags).unwrap_err().code, Code::BadRequest);
     }
 
     #[test]

@@ -145,7 +145,6 @@ fn absent(code: Code) -> &'static str {
         "NoSuchBucketPolicy" => "The bucket policy does not exist",
         "NoSuchCORSConfiguration" => "The CORS configuration does not exist",
         "NoSuchLifecycleConfiguration" => "The lifecycle configuration does not exist",
-        "NoSuchTagSet" => "The TagSet does not exist",
         "NoSuchWebsiteConfiguration" => "The specified bucket does not have a website configuration",
         "ServerSideEncryptionConfigurationNotFoundError" => {
             "The server side encryption configuration was not found"

@@ -68,6 +68,12 @@ pub enum BucketOperation {
     ListMultipartUploads,
     /// `POST /B?delete`.
     DeleteObjects,
+    /// `GET /B?tagging`.
+    GetBucketTagging,
+    /// `PUT /B?tagging`.
+    PutBucketTagging,
+    /// `DELETE /B?tagging`.
+    DeleteBucketTagging,
     /// A request whose truthful answer is the same for every bucket.
     Fixed(FixedAnswer),
     /// Known to S3 and not served: its name.

@@ -50,9 +50,9 @@ const BUCKET: &[Row<B>] = &[
     (
         "tagging",
         &[
-            ("GET", B::Fixed(F::Absent(Code::NoSuchTagSet))),
-            ("PUT", B::Unsupported("PutBucketTagging")),
-            ("DELETE", B::Fixed(F::NothingToDelete)),
+            ("GET", B::GetBucketTagging),
+            ("PUT", B::PutBucketTagging),
+            ("DELETE", B::DeleteBucketTagging),
         ],
     ),
     (

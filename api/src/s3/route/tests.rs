@@ -86,9 +86,9 @@ const BUCKET_REQUESTS: &[(&str, BucketOperation)] = &[
         B::Unsupported("PutBucketLifecycleConfiguration"),
     ),
     ("DELETE /b?lifecycle", B::Fixed(F::NothingToDelete)),
-    ("GET /b?tagging", B::Fixed(F::Absent(Code::NoSuchTagSet))),
-    ("PUT /b?tagging", B::Unsupported("PutBucketTagging")),
-    ("DELETE /b?tagging", B::Fixed(F::NothingToDelete)),
+    ("GET /b?tagging", B::GetBucketTagging),
+    ("PUT /b?tagging", B::PutBucketTagging),
+    ("DELETE /b?tagging", B::DeleteBucketTagging),
     (
         "GET /b?website",
         B::Fixed(F::Absent(Code::NoSuchWebsiteConfiguration)),
