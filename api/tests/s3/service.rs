@@ -2,12 +2,14 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
+use mogul_storage::{Node, server::router};
+use tower::ServiceExt as _;
 
 use crate::world::{World, call};
 
@@ -57,6 +59,40 @@ async fn a_head_that_fails_says_so_without_a_body() {
 
         assert_eq!((answer.status, answer.body.len()), (status, 0), "{target}");
     }
+}
+
+#[tokio::test]
+async fn a_panic_ends_one_request_with_500_and_no_other() {
+    let panicking = Arc::new(AtomicBool::new(false));
+    let armed = Arc::clone(&panicking);
+    let world = World::with_node("us-east-1", |devices| {
+        let router = router(devices);
+        Node::new(tower::service_fn(move |request| {
+            assert!(!armed.load(Ordering::SeqCst), "a bug in the handler");
+            router.clone().oneshot(request)
+        }))
+    })
+    .await;
+    world.bucket("bucket").await;
+    world.put("/bucket/k", "kept").await;
+
+    for request in [call("GET", "/bucket/k"), call("PUT", "/bucket/new").body("x")] {
+        panicking.store(true, Ordering::SeqCst);
+        let answer = world.send(request).await;
+        panicking.store(false, Ordering::SeqCst);
+
+        assert_eq!(answer.error(), (500, "InternalError".to_owned()));
+        let error = answer.xml("Error");
+        assert_eq!(
+            error.text_of("RequestId"),
+            Some(answer.header("x-amz-request-id"))
+        );
+        assert!(!answer.text().contains("bug"), "{}", answer.text());
+    }
+
+    assert_eq!(world.send(call("HEAD", "/bucket/new")).await.status, 404);
+    assert_eq!(world.send(call("GET", "/bucket/k")).await.text(), "kept");
+    world.put("/bucket/new", "x").await;
 }
 
 /// A body that counts how much of it was asked for.
