@@ -49,6 +49,8 @@ enum Command {
 enum BenchCommand {
     /// Measures any S3 server.
     S3(bench::BenchArgs),
+    /// Measures any tracker of `MogileFS`, with its storage nodes.
+    Tracker(bench::tracker::TrackerArgs),
 }
 
 /// What a start that was asked for wrongly ends with.
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Server(args) => serve(args),
         Command::Admin(args) => run(operate::run(args)),
         Command::Bench(BenchCommand::S3(args)) => run(bench::run(args)),
+        Command::Bench(BenchCommand::Tracker(args)) => run(bench::tracker::run(args)),
     }
 }
 

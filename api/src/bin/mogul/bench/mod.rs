@@ -1,14 +1,17 @@
 //! `mogul bench s3`: how fast an S3 server is, ours or another.
 //!
 //! Each of the concurrent workers has one connection and sends one request after the other. What an operation needs is
-//! made before the clock starts and removed after it has stopped. [`store`] speaks S3, [`work`] is what a worker does,
-//! [`report`] counts and prints.
+//! made before the clock starts and removed after it has stopped. [`store`] speaks S3, [`work`] is what a worker does.
+//!
+//! [`tracker`] is the same for the tracker port. What both use: [`drive`] paces the workers, [`report`] counts and prints.
 
+mod drive;
 mod report;
 mod store;
+pub(crate) mod tracker;
 mod work;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
@@ -17,13 +20,13 @@ use mogul_tracker::{
     model::{AccessKey, SecretKey},
     rng::{self, SystemEntropy},
 };
-use serde::Serialize;
 
 use crate::{
     client::{Endpoint, Payload, sign::Signer},
     config::{Bytes, FromText},
 };
-use report::{Progress, Report, Tally};
+use drive::Pace;
+use report::{Asked, Form, Report, Tally};
 use store::{Bucket, Store};
 
 /// Objects that are made for an operation that reads or deletes, unless `--objects` says otherwise.
@@ -39,8 +42,7 @@ const BLOCK_BYTES_MAX: u64 = 4 << 20;
 const SIZE_MAX: u64 = 5 << 30;
 
 /// What is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Op {
     /// PUT of new objects.
     Put,
@@ -147,39 +149,34 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
     let bucket = caller.make_bucket().await.context("cannot use the bucket")?;
     let measured = measure(&args, &store).await;
     let cleaned = clean(&mut caller, bucket).await;
-    let report = measured?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        print!("{report}");
-    }
-    cleaned.context("cannot remove the objects of the benchmark")?;
-    if report.failed() > 0 {
-        bail!("{} requests failed", report.failed());
-    }
-    Ok(())
+    measured?.print(if args.json { Form::Json } else { Form::Text })?;
+    cleaned.context("cannot remove the objects of the benchmark")
 }
 
 /// Prepares, starts the workers, and adds up what they counted.
 async fn measure(args: &BenchArgs, store: &Store) -> anyhow::Result<Report> {
     let payload = payload(args.size)?;
     prepare(args, store, &payload).await?;
-    let progress = Arc::new(Progress::default());
-    let printer = progress.print_while(args.duration);
+    let (pace, printer) = Pace::start(args.duration);
     let plan = work::Plan {
         op: args.op,
         store: store.clone(),
         payload,
         prepared: args.prepared(),
         concurrency: args.concurrency,
-        until: report::Stopwatch::start_for(args.duration),
-        progress,
+        pace: pace.clone(),
     };
     let workers = (0..args.concurrency).map(|number| tokio::spawn(work::run(plan.clone(), number)));
     let tallies: Vec<Tally> = try_join_all(workers).await?;
-    let elapsed = plan.until.elapsed();
+    let elapsed = pace.until.elapsed();
     printer.abort();
-    Ok(Report::new(args, &tallies, elapsed))
+    let asked = Asked {
+        endpoint: args.endpoint.clone(),
+        op: format!("{:?}", args.op).to_lowercase(),
+        size_bytes: args.size,
+        concurrency: args.concurrency,
+    };
+    Ok(Report::new(asked, &tallies, elapsed))
 }
 
 fn payload(size: u64) -> anyhow::Result<Payload> {

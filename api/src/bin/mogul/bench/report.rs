@@ -16,8 +16,6 @@ use mogul_tracker::clock::{Clock, SystemClock};
 use serde::Serialize;
 use tokio::task::JoinHandle;
 
-use super::{BenchArgs, Op, store::StoreError, work::Moved};
-
 /// Significant digits of a latency.
 const DIGITS: u8 = 3;
 
@@ -60,6 +58,15 @@ impl Stopwatch {
     }
 }
 
+/// What an operation moved.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Moved {
+    /// Bytes of bodies.
+    pub(super) bytes: u64,
+    /// Keys listed.
+    pub(super) keys: u64,
+}
+
 /// What one worker counted.
 #[derive(Debug)]
 pub(super) struct Tally {
@@ -91,9 +98,9 @@ impl Tally {
         self.moved.keys += moved.keys;
     }
 
-    /// Counts a failure.
-    pub(super) fn failed(&mut self, error: &StoreError) {
-        *self.failures.entry(error.code()).or_default() += 1;
+    /// Counts a failure under its name.
+    pub(super) fn failed(&mut self, code: String) {
+        *self.failures.entry(code).or_default() += 1;
     }
 
     fn add(&mut self, other: &Tally) {
@@ -150,13 +157,33 @@ impl Progress {
     }
 }
 
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// What was asked for.
+#[derive(Debug, Serialize)]
+pub(super) struct Asked {
+    /// Who was measured.
+    pub(super) endpoint: String,
+    /// The operation, as on the command line.
+    pub(super) op: String,
+    /// Size of the objects.
+    pub(super) size_bytes: u64,
+    /// Requests at a time.
+    pub(super) concurrency: usize,
+}
+
 /// The result of a run.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    endpoint: String,
-    op: Op,
-    size_bytes: u64,
-    concurrency: usize,
+    #[serde(flatten)]
+    asked: Asked,
     elapsed_s: f64,
     operations: u64,
     ops_per_s: f64,
@@ -183,7 +210,7 @@ struct Latency {
 
 impl Report {
     /// Adds up what the workers counted.
-    pub(super) fn new(args: &BenchArgs, tallies: &[Tally], elapsed: Duration) -> Report {
+    pub(super) fn new(asked: Asked, tallies: &[Tally], elapsed: Duration) -> Report {
         let mut sum = Tally::default();
         for tally in tallies {
             sum.add(tally);
@@ -191,16 +218,13 @@ impl Report {
         let seconds = elapsed.as_secs_f64().max(f64::EPSILON);
         let operations = sum.latencies.len();
         Report {
-            endpoint: args.endpoint.clone(),
-            op: args.op,
-            size_bytes: args.size,
-            concurrency: args.concurrency,
+            asked,
             elapsed_s: seconds,
             operations,
             ops_per_s: float(operations) / seconds,
             bytes: sum.moved.bytes,
             mb_per_s: megabytes(sum.moved.bytes) / seconds,
-            keys_per_s: (args.op == Op::List).then(|| float(sum.moved.keys) / seconds),
+            keys_per_s: (sum.moved.keys > 0).then(|| float(sum.moved.keys) / seconds),
             latency_ms: Latency {
                 mean: sum.latencies.mean() / 1000.0,
                 p50: quantile_ms(&sum.latencies, 0.5),
@@ -214,18 +238,31 @@ impl Report {
     }
 
     /// Requests that failed.
-    pub(super) fn failed(&self) -> u64 {
+    fn failed(&self) -> u64 {
         self.errors.values().sum()
+    }
+
+    /// Prints it.
+    ///
+    /// # Errors
+    /// If a measured request failed.
+    pub(super) fn print(&self, form: Form) -> anyhow::Result<()> {
+        match form {
+            Form::Text => print!("{self}"),
+            Form::Json => println!("{}", serde_json::to_string_pretty(self)?),
+        }
+        anyhow::ensure!(self.failed() == 0, "{} requests failed", self.failed());
+        Ok(())
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let op = format!("{:?}", self.op).to_lowercase();
+        let asked = &self.asked;
         writeln!(
             f,
-            "{op}, {} bytes, {} at a time, {:.1} s against {}",
-            self.size_bytes, self.concurrency, self.elapsed_s, self.endpoint
+            "{}, {} bytes, {} at a time, {:.1} s against {}",
+            asked.op, asked.size_bytes, asked.concurrency, self.elapsed_s, asked.endpoint
         )?;
         writeln!(f, "  operations  {} ({:.0}/s)", self.operations, self.ops_per_s)?;
         writeln!(f, "  throughput  {:.1} MB/s", self.mb_per_s)?;

@@ -42,9 +42,6 @@ pub(super) enum StoreError {
     /// The answer's body failed, or is too long to be one of S3's documents.
     #[error("the answer could not be read: {0}")]
     Answer(Box<dyn std::error::Error + Send + Sync>),
-    /// No answer came, long after the run was over.
-    #[error("no answer came in time")]
-    Overdue,
     /// The connection failed.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -57,7 +54,6 @@ impl StoreError {
             StoreError::Refused { status, code } if code.is_empty() => status.as_u16().to_string(),
             StoreError::Refused { code, .. } => code.clone(),
             StoreError::Length { .. } => "ShortBody".to_owned(),
-            StoreError::Overdue => "Timeout".to_owned(),
             StoreError::Answer(_) | StoreError::Client(_) => "Connection".to_owned(),
         }
     }

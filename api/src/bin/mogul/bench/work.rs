@@ -1,25 +1,16 @@
 //! What one worker does until the time is over.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::collections::VecDeque;
 
-use mogul_tracker::{
-    clock::{Clock, SystemClock},
-    rng::{Entropy, SystemEntropy},
-};
+use mogul_tracker::rng::{Entropy, SystemEntropy};
 
 use super::{
     Op,
-    report::{Progress, Stopwatch, Tally},
+    drive::{self, Failure, Link, Pace, Work},
+    report::{Moved, Tally},
     store::{Caller, Store, StoreError},
 };
 use crate::client::Payload;
-
-/// Failures in a row after which a worker gives up: the server is gone.
-const FAILURES_MAX: usize = 100;
-
-/// How long after the end of the run a request that is under way may take: a server that never answers must not keep the
-/// result from the operator.
-const ANSWER_MAX: Duration = Duration::from_mins(1);
 
 /// What all workers share.
 #[derive(Clone)]
@@ -34,19 +25,8 @@ pub(super) struct Plan {
     pub(super) prepared: usize,
     /// How many workers there are.
     pub(super) concurrency: usize,
-    /// When to end.
-    pub(super) until: Stopwatch,
-    /// What is shown meanwhile.
-    pub(super) progress: Arc<Progress>,
-}
-
-/// What an operation moved.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Moved {
-    /// Bytes of bodies.
-    pub(super) bytes: u64,
-    /// Keys listed.
-    pub(super) keys: u64,
+    /// When to end, and what is shown meanwhile.
+    pub(super) pace: Pace,
 }
 
 /// One worker.
@@ -66,16 +46,13 @@ struct Worker {
 
 /// Works until the time is over and tells what was done.
 pub(super) async fn run(plan: Plan, number: usize) -> Tally {
-    let mut tally = Tally::default();
+    let pace = plan.pace.clone();
     let caller = match plan.store.connect().await {
         Ok(caller) => caller,
-        Err(error) => {
-            tally.failed(&error);
-            return tally;
-        }
+        Err(error) => return drive::failed_to_begin(error.into()),
     };
     let size = http_body::Body::size_hint(&plan.payload).lower();
-    let mut worker = Worker {
+    let worker = Worker {
         plan,
         number,
         caller,
@@ -84,40 +61,35 @@ pub(super) async fn run(plan: Plan, number: usize) -> Tally {
         own: VecDeque::new(),
         page: None,
     };
-    let mut failures = 0;
-    let mut overdue = SystemClock.sleep(worker.plan.until.left() + ANSWER_MAX);
-    while failures < FAILURES_MAX && !worker.plan.until.is_over() {
-        let begun = worker.plan.until.elapsed();
-        let outcome = tokio::select! {
-            outcome = worker.step() => outcome,
-            () = &mut overdue => {
-                tally.failed(&StoreError::Overdue);
-                break;
-            }
-        };
-        let Some(outcome) = outcome else { break };
-        match outcome {
-            Ok(moved) => {
-                failures = 0;
-                tally.succeeded(worker.plan.until.elapsed().saturating_sub(begun), moved);
-                worker.plan.progress.add(moved);
-            }
-            Err(error) => {
-                failures += 1;
-                tally.failed(&error);
-                // What broke the connection is counted already; a failure to open it anew shows in the next step.
-                if matches!(error, StoreError::Client(_) | StoreError::Answer(_)) {
-                    let _ = worker.caller.reconnect().await;
-                }
-            }
+    drive::drive(&pace, worker).await
+}
+
+impl Work for Worker {
+    async fn step(&mut self) -> Option<Result<Moved, Failure>> {
+        Some(self.next().await?.map_err(Failure::from))
+    }
+
+    async fn mend(&mut self) {
+        // A failure to open the connection shows in the next step.
+        let _ = self.caller.reconnect().await;
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        Failure {
+            code: error.code(),
+            connection: match error {
+                StoreError::Client(_) | StoreError::Answer(_) => Link::Broken,
+                StoreError::Refused { .. } | StoreError::Length { .. } => Link::Whole,
+            },
         }
     }
-    tally
 }
 
 impl Worker {
     /// Does one operation; `None` when there is nothing left to do.
-    async fn step(&mut self) -> Option<Result<Moved, StoreError>> {
+    async fn next(&mut self) -> Option<Result<Moved, StoreError>> {
         let turn = self.begun;
         self.begun += 1;
         Some(match self.plan.op {

@@ -1,9 +1,11 @@
 //! Our own HTTP client for the operator's tools: one signed connection at a time, and little of anything else.
 //!
 //! The benchmark shares its machine with the server that it measures, so what is here must be cheap: one connection per
-//! worker, no pool, a signature of a few microseconds ([`sign`]). `mogul admin` uses the same.
+//! worker, no pool, a signature of a few microseconds ([`sign`]). `mogul admin` uses the same. [`tracker`] is the client of
+//! the tracker port.
 
 pub(crate) mod sign;
+pub(crate) mod tracker;
 mod trust;
 
 use std::{
@@ -16,8 +18,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body::{Frame, SizeHint};
+use http_body_util::{BodyExt, Limited};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -52,6 +55,9 @@ pub(crate) enum ClientError {
     /// The connection broke.
     #[error("the connection to the server broke")]
     Broken(#[from] hyper::Error),
+    /// The answer's body broke off or is longer than it may be.
+    #[error("the answer cannot be read: {0}")]
+    Body(String),
     /// The request cannot be written as HTTP.
     #[error("the request cannot be sent")]
     Request(#[from] http::Error),
@@ -104,6 +110,21 @@ impl Endpoint {
             authority,
             tls,
         })
+    }
+
+    /// A request to this server, not signed.
+    ///
+    /// # Errors
+    /// [`ClientError::Request`].
+    pub(crate) fn request(
+        &self,
+        method: Method,
+        path: &str,
+        payload: Payload,
+    ) -> Result<Request<Payload>, ClientError> {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header(header::HOST, self.authority.as_str());
+        Ok(request.body(payload)?)
     }
 
     /// Opens a connection.
@@ -200,9 +221,38 @@ impl Connection {
         for (name, value) in call.plain.iter().chain(call.signed) {
             request = request.header(*name, *value);
         }
-        let request = request.body(call.payload)?;
+        self.send(request.body(call.payload)?).await
+    }
+
+    /// Sends a request without a signature, as storage nodes take it. The body of the answer must be read to its end before
+    /// the next request.
+    ///
+    /// # Errors
+    /// [`ClientError::Broken`].
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<Payload>,
+    ) -> Result<Response<Incoming>, ClientError> {
         self.0.ready().await?;
         Ok(self.0.send_request(request).await?)
+    }
+
+    /// Reads what a path of a storage node holds, `bytes_max` at most.
+    ///
+    /// # Errors
+    /// [`ClientError::Broken`], [`ClientError::Request`], [`ClientError::Body`].
+    pub(crate) async fn fetch(
+        &mut self,
+        node: &Endpoint,
+        path: &str,
+        bytes_max: usize,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
+        let request = node.request(Method::GET, path, Payload::empty())?;
+        let answer = self.send(request).await?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), bytes_max).collect().await;
+        let body = body.map_err(|error| ClientError::Body(error.to_string()))?;
+        Ok((status, body.to_bytes()))
     }
 }
 

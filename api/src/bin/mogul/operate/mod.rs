@@ -1,8 +1,10 @@
-//! `mogul admin …`: the operator's command line. It talks to the admin port of a running server and decides nothing.
+//! `mogul admin …`: the operator's command line. It talks to a running server and decides nothing.
 //!
-//! [`calls`] has the requests, [`table`] prints the answers.
+//! Users and keys go through the admin port: [`calls`] has the requests, [`table`] prints the answers. The cluster goes
+//! through the tracker port, as with mogadm: [`cluster`].
 
 mod calls;
+mod cluster;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use crate::{
     credentials::RootKey,
 };
 use calls::{Admin, KeyPair, NewUser};
+use cluster::{ClusterCommand, Form};
 use table::Table;
 
 /// The data directory whose root key is used if nothing else says who asks: that of the README's first command.
@@ -42,6 +45,10 @@ pub(crate) struct AdminArgs {
     /// (`MOGUL_ROOT_ACCESS_KEY` and `MOGUL_ROOT_SECRET_KEY`, else `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`), else that in ./data.
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// The trackers, HOST:PORT,…: of host, device, domain, class, fsck, rebalance, settings, stats, check. The first that
+    /// takes a connection is asked. Without this: those of ~/.mogilefs.conf or /etc/mogilefs/mogilefs.conf, else 127.0.0.1:7001.
+    #[arg(long, global = true, env = "MOGUL_TRACKERS", value_name = "HOST:PORT,…")]
+    trackers: Option<String>,
     /// Print JSON.
     #[arg(long, global = true)]
     json: bool,
@@ -51,6 +58,15 @@ pub(crate) struct AdminArgs {
 
 #[derive(Debug, Subcommand)]
 enum AdminCommand {
+    #[command(flatten)]
+    Access(AccessCommand),
+    #[command(flatten)]
+    Cluster(ClusterCommand),
+}
+
+/// What goes through the admin port.
+#[derive(Debug, Subcommand)]
+enum AccessCommand {
     /// Users: who owns buckets.
     #[command(subcommand)]
     User(UserCommand),
@@ -128,13 +144,20 @@ impl KeyArgs {
 /// # Errors
 /// If the server cannot be reached or refuses.
 pub(crate) async fn run(args: AdminArgs) -> anyhow::Result<()> {
+    let command = match args.command {
+        AdminCommand::Cluster(command) => {
+            let form = if args.json { Form::Json } else { Form::Text };
+            return cluster::run(command, args.trackers.as_deref(), form).await;
+        }
+        AdminCommand::Access(command) => command,
+    };
     let endpoint = Endpoint::parse(&args.endpoint, args.ca_file.as_deref())?;
     let (access_key, secret_key) = key(args.data.as_deref())?;
     let signer = Signer::new(access_key, secret_key, REGION.to_owned());
     let mut admin = Admin::connect(endpoint, signer).await?;
-    let table = match args.command {
-        AdminCommand::User(command) => user(&mut admin, command).await?,
-        AdminCommand::Key(command) => of_key(&mut admin, command).await?,
+    let table = match command {
+        AccessCommand::User(command) => user(&mut admin, command).await?,
+        AccessCommand::Key(command) => of_key(&mut admin, command).await?,
     };
     if args.json {
         println!("{}", table.json()?);
