@@ -27,7 +27,7 @@ use crate::{
     model::{Class, ClassId, DeviceStatus},
     policy::{Advice, PolicySpec, Situation},
     refresh::policy_of,
-    view::ClusterView,
+    view::{ClusterView, DeviceView},
 };
 
 /// Files of one step.
@@ -141,7 +141,7 @@ impl Replicate {
                 device: *device,
                 fid: claim.fid,
             };
-            let deletable = view.device(*device).is_some_and(|view| view.deletable());
+            let deletable = view.device(*device).is_some_and(DeviceView::deletable);
             let deleted = match self.0.nodes().get(*device).filter(|_| deletable) {
                 Some(node) => node.delete(at).await.is_ok(),
                 None => false,
