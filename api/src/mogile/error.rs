@@ -238,9 +238,8 @@ impl From<Error> for Refusal {
 fn translate(error: &Error) -> (Code, Option<String>) {
     let code = match error {
         Error::UnknownDomain => Code::UnregDomain,
-        Error::DomainTaken => Code::DomainExists,
+        Error::DomainTaken | Error::DomainExists => Code::DomainExists,
         Error::DomainNotEmpty => Code::DomainHasFiles,
-        Error::DomainExists => Code::DomainExists,
         Error::DomainHasClasses => Code::DomainHasClasses,
         Error::UnknownClass => Code::ClassNotFound,
         Error::ClassExists => Code::ClassExists,
@@ -250,7 +249,7 @@ fn translate(error: &Error) -> (Code, Option<String>) {
         Error::UnknownHost => Code::UnknownHost,
         Error::HostExists => Code::HostExists,
         Error::HostNotEmpty => Code::HostNotEmpty,
-        Error::AddressTaken => Code::Dup,
+        Error::AddressTaken | Error::Exists(_) => Code::Dup,
         Error::UnknownDevice => Code::NoDevice,
         Error::DeviceExists => Code::ExistingDevid,
         Error::HostMismatch => Code::HostMismatch,
@@ -265,7 +264,6 @@ fn translate(error: &Error) -> (Code, Option<String>) {
             return (Code::SizeMismatch, Some(text));
         }
         Error::DigestMismatch => Code::ChecksumMismatch,
-        Error::Exists(_) => Code::Dup,
         Error::Invalid { field, reason } => {
             let text = format!("Invalid {field}: {reason}");
             return (Code::BadParams, Some(text));
