@@ -251,7 +251,7 @@ fn a_server_starts_prints_roots_key_once_and_stops_on_sigterm() {
         first.get("admin", "/health/ready"),
         (200, r#"{"status":"ready"}"#.to_owned())
     );
-    assert_eq!(first.get("admin", "/admin/v1/users").0, 403);
+    assert_eq!(first.get("admin", "/admin/v1/users").0, 401);
     assert_eq!(first.get("s3", "/").0, 403);
     let line = refusal(&mut server(&dirs[1..]));
     assert!(line.contains("in use"), "{line}");

@@ -143,6 +143,9 @@ pub enum Error {
     /// No such access key.
     #[error("no such access key")]
     UnknownAccessKey,
+    /// No token of that name, or whose text this is.
+    #[error("no such token")]
+    UnknownToken,
     /// The user still owns buckets.
     #[error("the user still owns buckets")]
     UserOwnsBuckets,
@@ -172,4 +175,17 @@ pub enum Error {
     /// A bug, or a database that does not hold what it must.
     #[error("internal error: {0}")]
     Internal(String),
+}
+
+/// An error with its causes, as one line of the log.
+#[must_use]
+pub fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }

@@ -25,7 +25,7 @@ pub use error::Error;
 
 use std::sync::Arc;
 
-use jobs::{JobName, Wakes};
+use jobs::{JobBoard, JobName, Wakes};
 use meta::{Db, Engine, committer::Committer};
 use model::Timestamp;
 use view::{ClusterView, ViewCell};
@@ -75,6 +75,7 @@ struct Inner {
     view: ViewCell,
     fids: fids::FidPool,
     wakes: Wakes,
+    jobs: JobBoard,
     credentials: command::users::Credentials,
     committer: Committer,
 }
@@ -92,6 +93,7 @@ impl Tracker {
             view: ViewCell::default(),
             fids: fids::FidPool::new(owner, wakes.clone()),
             wakes,
+            jobs: JobBoard::default(),
             credentials: command::users::Credentials::default(),
             committer: Committer::start(&parts.db),
             parts,
@@ -130,6 +132,12 @@ impl Tracker {
     #[must_use]
     pub fn wakes(&self) -> &Wakes {
         &self.0.wakes
+    }
+
+    /// How the jobs of this process are doing.
+    #[must_use]
+    pub fn jobs(&self) -> &JobBoard {
+        &self.0.jobs
     }
 
     /// Tells a job that there may be work.

@@ -2,14 +2,18 @@
 
 use axum::{
     Json,
-    extract::rejection::{JsonRejection, QueryRejection},
+    extract::rejection::{JsonRejection, PathRejection, QueryRejection},
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use mogul_tracker::Error;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::s3::{RequestId, error::S3Error};
+use crate::s3::{
+    RequestId,
+    error::{Code, S3Error},
+};
 
 /// What an operator is told instead of an answer.
 #[derive(Debug, Clone)]
@@ -18,17 +22,32 @@ pub struct Problem {
     /// The end of its `type`, `/errors/…`.
     name: String,
     detail: String,
+    /// The field that is at fault, if one is.
+    field: Option<&'static str>,
     /// What the log is told and the client is not.
     cause: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// Why a request was refused (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Document {
+    /// What kind of refusal it is, for programs: `/errors/` and a name in lower case.
     r#type: String,
-    title: &'a str,
+    /// The text of the status.
+    title: &'static str,
+    /// The status of the answer.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    detail: &'a str,
-    request_id: &'a str,
+    /// What was wrong, for people.
+    detail: String,
+    /// The field of the request that is at fault, if one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    field: Option<&'static str>,
+    /// The id of the request, which the log has too: 16 hex digits.
+    #[schema(pattern = "^[0-9A-F]{16}$")]
+    request_id: String,
 }
 
 impl Problem {
@@ -37,6 +56,7 @@ impl Problem {
             status,
             name: name.to_owned(),
             detail: detail.into(),
+            field: None,
             cause: None,
         }
     }
@@ -61,39 +81,59 @@ impl Problem {
         )
     }
 
+    /// Nobody says who asks.
+    #[must_use]
+    pub fn unauthenticated() -> Problem {
+        Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthenticated",
+            "sign the request with root's key, or bear a token",
+        )
+    }
+
+    /// A field of the request has a value that it cannot have.
+    #[must_use]
+    pub fn invalid(field: &'static str, reason: impl Into<String>) -> Problem {
+        Problem {
+            field: Some(field),
+            ..Problem::new(StatusCode::BAD_REQUEST, "invalid", reason)
+        }
+    }
+
     /// What the log is told of it, if that is more than the client reads.
     #[must_use]
     pub fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
     }
 
-    /// The answer, for the request of that id.
+    /// The answer, for the request of that id. Of the headers that it has so far, `Allow` stays.
     #[must_use]
-    pub fn render(&self, id: &RequestId) -> Response {
+    pub fn render(&self, id: &RequestId, headers: &HeaderMap) -> Response {
         let document = Document {
             r#type: format!("/errors/{}", self.name),
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
-            detail: &self.detail,
-            request_id: id.as_str(),
+            detail: self.detail.clone(),
+            field: self.field,
+            request_id: id.as_str().to_owned(),
         };
         let kind = HeaderValue::from_static("application/problem+json");
         let mut answer = (self.status, Json(document)).into_response();
         answer.headers_mut().insert(header::CONTENT_TYPE, kind);
+        if let Some(allow) = headers.get(header::ALLOW) {
+            answer.headers_mut().insert(header::ALLOW, allow.clone());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            let how = HeaderValue::from_static("Bearer");
+            answer.headers_mut().insert(header::WWW_AUTHENTICATE, how);
+        }
         answer
     }
 
     /// Keeps the cause for the log; the client reads that it was not its fault.
     fn hidden(status: StatusCode, name: &str, detail: &str, error: &Error) -> Problem {
-        let mut cause = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(inner) = source {
-            cause.push_str(": ");
-            cause.push_str(&inner.to_string());
-            source = inner.source();
-        }
         Problem {
-            cause: Some(cause),
+            cause: Some(mogul_tracker::error::chain(error)),
             ..Problem::new(status, name, detail)
         }
     }
@@ -150,8 +190,9 @@ impl From<Error> for Problem {
             Error::UnknownUser => (S::NOT_FOUND, "unknown-user"),
             Error::Exists(_) => (S::CONFLICT, "exists"),
             Error::UnknownAccessKey => (S::NOT_FOUND, "unknown-access-key"),
+            Error::UnknownToken => (S::NOT_FOUND, "unknown-token"),
             Error::UserOwnsBuckets => (S::CONFLICT, "user-owns-buckets"),
-            Error::Invalid { .. } => (S::BAD_REQUEST, "invalid"),
+            Error::Invalid { field, .. } => return Problem::invalid(field, error.to_string()),
             Error::Busy => (S::SERVICE_UNAVAILABLE, "busy"),
             Error::Device { .. } => {
                 return Problem::hidden(S::BAD_GATEWAY, "device", "a device failed", &error);
@@ -179,7 +220,16 @@ impl From<S3Error> for Problem {
             }
             name.push(letter.to_ascii_lowercase());
         }
-        Problem::new(error.code.status(), &name, error.message)
+        // What S3 calls a bad request is a bad credential here.
+        let status = if error.code == Code::InvalidToken {
+            StatusCode::UNAUTHORIZED
+        } else {
+            error.code.status()
+        };
+        Problem {
+            cause: error.cause,
+            ..Problem::new(status, &name, error.message)
+        }
     }
 }
 
@@ -192,5 +242,11 @@ impl From<JsonRejection> for Problem {
 impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Problem {
         Problem::new(rejection.status(), "invalid-query", rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Problem {
+        Problem::new(rejection.status(), "invalid-path", rejection.body_text())
     }
 }

@@ -8,21 +8,29 @@ use axum::{
 use http::StatusCode;
 use mogul_tracker::Tracker;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-#[derive(Debug, Serialize)]
-struct Health {
+/// Whether the process can do its work.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Health {
+    /// `live` or `ready`; `unavailable` if something is missing.
     status: &'static str,
-    /// What is missing.
+    /// What is missing; left out if nothing is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<&'static str>,
 }
 
-/// The process answers.
+/// Tells that the process answers.
+#[utoipa::path(get, path = "/health/live", operation_id = "live", tag = "health", security(()),
+    responses((status = 200, description = "It does.", body = Health)))]
 pub(super) async fn live() -> Response {
     answer(Vec::new(), "live")
 }
 
-/// Objects can be stored: the database answers and a device takes files.
+/// Tells whether objects can be stored: the database answers and a device takes files.
+#[utoipa::path(get, path = "/health/ready", operation_id = "ready", tag = "health", security(()),
+    responses((status = 200, description = "They can.", body = Health),
+        (status = 503, description = "They cannot, and why.", body = Health)))]
 pub(super) async fn ready(State(tracker): State<Tracker>) -> Response {
     let mut reasons = Vec::new();
     let readiness = tracker.readiness().await;

@@ -1,24 +1,29 @@
 //! `/admin/v1/keys` and the keys of a user. No listing has a secret: that is told once, when the key is made.
 
-use axum::{
-    Json,
-    extract::{Path, State, rejection::JsonRejection},
-};
+use axum::{Json, extract::State};
 use http::StatusCode;
 use mogul_tracker::{
     Tracker,
     model::{AccessKey, User},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
+    answer::{Created, place},
     error::Problem,
+    extract::{Named, OptionalBody},
     users::{KeyBody, NewKeyView},
 };
 
-/// A key as JSON.
-#[derive(Debug, Serialize)]
+/// Where the keys are.
+const KEYS: &str = "/admin/v1/keys";
+
+/// A key, without its secret.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Key)]
 pub(super) struct KeyView {
+    /// The id that requests name.
     access_key: String,
     /// The name of its user.
     user: String,
@@ -33,56 +38,73 @@ impl From<(AccessKey, User)> for KeyView {
     }
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Keys {
+/// Keys by id, at most 10,000.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Keys)]
+pub(super) struct KeysView {
+    /// The keys.
     keys: Vec<KeyView>,
 }
 
-impl Keys {
-    fn of(keys: Vec<(AccessKey, User)>) -> Json<Keys> {
-        Json(Keys {
+impl KeysView {
+    fn of(keys: Vec<(AccessKey, User)>) -> Json<KeysView> {
+        Json(KeysView {
             keys: keys.into_iter().map(KeyView::from).collect(),
         })
     }
 }
 
-/// GET of the collection: all keys but root's own, which is not in the database.
-pub(super) async fn list(State(tracker): State<Tracker>) -> Result<Json<Keys>, Problem> {
-    Ok(Keys::of(tracker.list_keys(None).await?))
+/// Lists all keys but root's own, which is not in the database.
+#[utoipa::path(get, path = "/admin/v1/keys", operation_id = "list_keys", tag = "keys",
+    responses((status = 200, description = "The keys.", body = KeysView)))]
+pub(super) async fn list(State(tracker): State<Tracker>) -> Result<Json<KeysView>, Problem> {
+    Ok(KeysView::of(tracker.list_keys(None).await?))
 }
 
-/// GET of the keys of one user.
+/// Lists the keys of one user.
+#[utoipa::path(get, path = "/admin/v1/users/{name}/keys", operation_id = "list_user_keys", tag = "keys",
+    params(("name" = String, Path, description = "The user's name.")),
+    responses((status = 200, description = "Its keys.", body = KeysView)))]
 pub(super) async fn list_of(
     State(tracker): State<Tracker>,
-    Path(user): Path<String>,
-) -> Result<Json<Keys>, Problem> {
-    Ok(Keys::of(tracker.list_keys(Some(&user)).await?))
+    Named(user): Named<String>,
+) -> Result<Json<KeysView>, Problem> {
+    Ok(KeysView::of(tracker.list_keys(Some(&user)).await?))
 }
 
-/// POST to the keys of one user: adds a key.
+/// Adds a key to a user; made by the server if the request brings none.
+#[utoipa::path(post, path = "/admin/v1/users/{name}/keys", operation_id = "add_key", tag = "keys",
+    params(("name" = String, Path, description = "The user's name.")), request_body = Option<KeyBody>,
+    responses((status = 201, description = "The key with its secret.", body = NewKeyView,
+        headers(("location" = String, description = "Where the key is.")))))]
 pub(super) async fn add(
     State(tracker): State<Tracker>,
-    Path(user): Path<String>,
-    body: Result<Json<KeyBody>, JsonRejection>,
-) -> Result<(StatusCode, Json<NewKeyView>), Problem> {
-    let Json(body) = body?;
+    Named(user): Named<String>,
+    OptionalBody(body): OptionalBody<KeyBody>,
+) -> Result<Created<NewKeyView>, Problem> {
     let credential = tracker.add_key(&user, body.into_key()?).await?;
-    Ok((StatusCode::CREATED, Json(credential.into())))
+    Ok(Created(place(KEYS, &credential.access_key.0), credential.into()))
 }
 
-/// GET of one key.
+/// Finds a key by its id.
+#[utoipa::path(get, path = "/admin/v1/keys/{access_key}", operation_id = "find_key", tag = "keys",
+    params(("access_key" = String, Path, description = "The key's id.")),
+    responses((status = 200, description = "The key, without its secret.", body = KeyView)))]
 pub(super) async fn find(
     State(tracker): State<Tracker>,
-    Path(access_key): Path<String>,
+    Named(access_key): Named<String>,
 ) -> Result<Json<KeyView>, Problem> {
     let credential = tracker.credential(&AccessKey(access_key)).await?;
     Ok(Json((credential.access_key, credential.user).into()))
 }
 
-/// DELETE of one key.
+/// Removes a key.
+#[utoipa::path(delete, path = "/admin/v1/keys/{access_key}", operation_id = "remove_key", tag = "keys",
+    params(("access_key" = String, Path, description = "The key's id.")),
+    responses((status = 204, description = "It is gone.")))]
 pub(super) async fn remove(
     State(tracker): State<Tracker>,
-    Path(access_key): Path<String>,
+    Named(access_key): Named<String>,
 ) -> Result<StatusCode, Problem> {
     tracker.remove_key(&AccessKey(access_key)).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -1,61 +1,115 @@
 //! The admin face: JSON over HTTP for operators and their tools, on a port of its own.
 //!
-//! `/health/…` is open to all who reach the port ([`health`]). Everything else is signed like an S3 request and open to
-//! root alone: the one authenticator of the process ([`crate::s3::auth`]) stands before the routes here as it does there.
-//! Errors are `application/problem+json` ([`mod@error`]).
+//! `/health/…` and `/metrics` are open to all who reach the port ([`health`], `metrics`). Everything else is open to root
+//! alone, who signs like an S3 client or bears a token: the one authenticator of the process ([`crate::s3::auth`]) stands
+//! before the routes here as it does there ([`admit`](mod@admit)). Errors are `application/problem+json` ([`mod@error`]).
+//!
+//! A file is a resource, a handler is an action: it calls the command that the tracker port calls, and renders. Routes
+//! and their `OpenAPI` come from one list (`resources`).
 
+mod admit;
+mod answer;
+mod devices;
 pub mod error;
+mod extract;
 mod health;
+mod jobs;
 mod keys;
+mod metrics;
+mod openapi;
+mod queues;
+mod tokens;
 mod users;
 
+use std::borrow::Cow;
+
 use axum::{
-    Extension, Router,
-    body::Body,
-    extract::{Request, State},
+    Router,
+    extract::{FromRef, MatchedPath, Request, State},
     middleware::{Next, from_fn_with_state},
-    response::{IntoResponse, Response},
+    response::Response,
     routing::get,
 };
 use http::{HeaderName, HeaderValue};
-use mogul_tracker::{Tracker, model::UserId};
+use http_body::Body as _;
+use mogul_tracker::Tracker;
 use tracing::{error, info};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::s3::{
-    Identity, RequestHead, RequestId, S3,
-    auth::{authenticate, authorize::access_denied, payload::read_document},
-    error::S3Error,
-    route::Query,
+use crate::{
+    metrics::{Answered, Face, hundred},
+    s3::{RequestId, S3},
 };
+use admit::admit;
 use error::Problem;
-
-/// Largest request body in bytes.
-const BODY_BYTES_MAX: usize = 64 << 10;
+use openapi::Specification;
 
 /// The header that names a request in answers and in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Who may read `/metrics`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MetricsAccess {
+    /// Whoever reaches the port, as with health.
+    #[default]
+    Open,
+    /// Root: with a token, as Prometheus can send one.
+    Root,
+}
+
+/// What handlers share is the domain, and nothing else of the process.
+impl FromRef<S3> for Tracker {
+    fn from_ref(s3: &S3) -> Tracker {
+        s3.tracker.clone()
+    }
+}
+
 /// The admin face over the same tracker, keys and clock as the S3 face.
-pub fn router(s3: S3) -> Router {
-    let signed = Router::new()
-        .route("/admin/v1/users", get(users::list).post(users::add))
-        .route("/admin/v1/users/{name}", get(users::find).delete(users::remove))
-        .route("/admin/v1/users/{name}/keys", get(keys::list_of).post(keys::add))
-        .route("/admin/v1/keys", get(keys::list))
-        .route(
-            "/admin/v1/keys/{access_key}",
-            get(keys::find).delete(keys::remove),
-        )
+pub fn router(s3: S3, metrics: MetricsAccess) -> Router {
+    let (resources, gathered) = resources().split_for_parts();
+    let (open, open_gathered) = open().split_for_parts();
+    let gathered = gathered.merge_from(open_gathered);
+    let specification = Specification::of(&gathered);
+    let mut signed = resources.route(
+        "/admin/v1/openapi.json",
+        get(async move || openapi::serve(&specification)),
+    );
+    let mut open = open;
+    match metrics {
+        MetricsAccess::Open => open = open.route("/metrics", get(metrics::scrape)),
+        MetricsAccess::Root => signed = signed.route("/metrics", get(metrics::scrape)),
+    }
+    let signed = signed
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(s3.clone(), admit));
-    let tracker: Tracker = s3.tracker.clone();
-    Router::new()
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
+    open.method_not_allowed_fallback(wrong_method)
         .merge(signed)
-        .layer(from_fn_with_state(s3, identify))
-        .with_state(tracker)
+        .layer(from_fn_with_state(s3.clone(), identify))
+        .with_state(s3)
+}
+
+/// What needs no key.
+fn open() -> OpenApiRouter<S3> {
+    OpenApiRouter::new()
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+}
+
+/// The resources, for root alone.
+fn resources() -> OpenApiRouter<S3> {
+    OpenApiRouter::new()
+        .routes(routes!(devices::list))
+        .routes(routes!(devices::find))
+        .routes(routes!(jobs::list))
+        .routes(routes!(keys::list))
+        .routes(routes!(keys::find, keys::remove))
+        .routes(routes!(keys::list_of, keys::add))
+        .routes(routes!(queues::find))
+        .routes(routes!(tokens::list, tokens::add))
+        .routes(routes!(tokens::remove))
+        .routes(routes!(users::list, users::add))
+        .routes(routes!(users::find, users::remove))
 }
 
 async fn nothing_here() -> Problem {
@@ -66,10 +120,12 @@ async fn wrong_method() -> Problem {
     Problem::method_not_allowed()
 }
 
-/// Gives the request its id, and writes its line in the log.
+/// Gives the request its id, counts it, and writes its line in the log.
 async fn identify(State(s3): State<S3>, mut request: Request, next: Next) -> Response {
     let id = RequestId::new(s3.entropy.next_u64());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let operation = operation(&request);
+    let received = request.body().size_hint().exact().unwrap_or(0);
     let began = s3.clock.now();
     request.extensions_mut().insert(id.clone());
     let mut answer = next.run(request).await;
@@ -77,52 +133,31 @@ async fn identify(State(s3): State<S3>, mut request: Request, next: Next) -> Res
         if let Some(cause) = problem.cause() {
             error!(request_id = id.as_str(), cause, "admin request failed");
         }
-        answer = problem.render(&id);
+        answer = problem.render(&id, answer.headers());
     }
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         answer.headers_mut().insert(REQUEST_ID, value);
     }
-    if !path.starts_with("/health/") {
-        let elapsed_ms = began.until(s3.clock.now()).as_millis();
+    let took = began.until(s3.clock.now());
+    s3.metrics.answered(Answered {
+        face: Face::Admin,
+        operation,
+        outcome: hundred(answer.status()),
+        took,
+        received,
+        sent: answer.body().size_hint().exact().unwrap_or(0),
+    });
+    if path.starts_with("/admin/") {
+        let elapsed_ms = took.as_millis();
         info!(request_id = id.as_str(), %method, path, status = answer.status().as_u16(), elapsed_ms, "admin request");
     }
     answer
 }
 
-/// Lets root in and nobody else, and reads the body, whose digest is signed.
-async fn admit(
-    State(s3): State<S3>,
-    Extension(id): Extension<RequestId>,
-    request: Request,
-    next: Next,
-) -> Response {
-    match admitted(&s3, id, request).await {
-        Ok(request) => next.run(request).await,
-        Err(error) => Problem::from(error).into_response(),
+/// The route, which has the names of path parameters and not their values.
+fn operation(request: &Request) -> Cow<'static, str> {
+    match request.extensions().get::<MatchedPath>() {
+        Some(route) => format!("{} {}", request.method(), route.as_str()).into(),
+        None => "none".into(),
     }
-}
-
-async fn admitted(s3: &S3, id: RequestId, request: Request) -> Result<Request, S3Error> {
-    let (parts, body) = request.into_parts();
-    let mut head = RequestHead {
-        method: parts.method.clone(),
-        uri: parts.uri.clone(),
-        headers: parts.headers.clone(),
-        query: Query::parse(parts.uri.query().unwrap_or_default())?,
-        id,
-        received: s3.clock.now(),
-    };
-    let authenticated = authenticate(s3, &mut head).await?;
-    match &authenticated.identity {
-        Identity::User(user) if user.id == UserId::root() => {}
-        Identity::User(_) | Identity::Anonymous => return Err(access_denied()),
-    }
-    let request = crate::s3::Request {
-        head,
-        identity: authenticated.identity,
-        payload: authenticated.payload,
-        body,
-    };
-    let document = read_document(request, BODY_BYTES_MAX).await?;
-    Ok(Request::from_parts(parts, Body::from(document)))
 }

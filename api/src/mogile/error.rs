@@ -1,7 +1,7 @@
 //! What the tracker port answers instead of success: the closed list of the original's codes (mogilefs.md §3), and the one
 //! translation of the tracker's errors.
 
-use mogul_tracker::Error;
+use mogul_tracker::{Error, error::chain};
 
 /// Why a command was not done, as a client reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -279,22 +279,11 @@ fn translate(error: &Error) -> (Code, Option<String>) {
         | Error::WholeMismatch(_)
         | Error::UnknownUser
         | Error::UnknownAccessKey
+        | Error::UnknownToken
         | Error::UserOwnsBuckets
         | Error::Busy
         | Error::Device { .. }
         | Error::Internal(_) => Code::Failure,
     };
     (code, None)
-}
-
-/// An error with its causes.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

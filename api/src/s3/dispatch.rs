@@ -6,7 +6,7 @@ use mogul_tracker::{Error, model::Bucket};
 use super::{
     ObjectName, Request, RequestHead, Response, S3,
     auth::{
-        authenticate,
+        Door, authenticate,
         authorize::{Action, access_denied, authorize},
     },
     error::{Code, S3Error},
@@ -27,7 +27,7 @@ pub(super) async fn dispatch(
     if operation == Operation::Preflight {
         return Err(unsupported::preflight(&head));
     }
-    let authenticated = authenticate(s3, &mut head).await?;
+    let authenticated = authenticate(s3, Door::S3, &mut head).await?;
     let request = Request {
         head,
         identity: authenticated.identity,

@@ -282,7 +282,7 @@ fn translate(error: &Error) -> S3Error {
         Error::InvalidKey(reason) => (*reason).into(),
         Error::UnknownKey => S3Error::new(Code::NoSuchKey, "The specified key does not exist."),
         Error::PreconditionFailed(condition) => precondition_failed(condition),
-        Error::UnknownUser | Error::UnknownAccessKey => S3Error::new(
+        Error::UnknownUser | Error::UnknownAccessKey | Error::UnknownToken => S3Error::new(
             Code::InvalidAccessKeyId,
             "The AWS Access Key Id you provided does not exist in our records.",
         ),

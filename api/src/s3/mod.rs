@@ -33,6 +33,7 @@ use mogul_tracker::{
 };
 use tokio_util::task::TaskTracker;
 
+use crate::metrics::Metrics;
 use auth::SigningKeys;
 
 pub use request::{Identity, ObjectName, Request, RequestHead, RequestId};
@@ -52,6 +53,8 @@ pub struct Parts {
     pub tracker: Tracker,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Chance: request ids.
     pub entropy: Arc<dyn Entropy>,
     /// Owns what goes on when a client hangs up: bodies being stored, bad copies being reported, refused bodies being

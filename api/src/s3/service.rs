@@ -12,6 +12,8 @@ use http::{HeaderName, HeaderValue, Method, Uri, header};
 use http_body::Body as _;
 use mogul_tracker::model::Timestamp;
 
+use crate::metrics::{Answered, Face, hundred};
+
 use super::{
     RequestHead, RequestId, Response, S3, body, date, dispatch,
     error::{Code, ErrorContext, S3Error},
@@ -44,25 +46,33 @@ struct Asked {
     uri: Uri,
     id: RequestId,
     received: Timestamp,
+    /// Size of its body in bytes, as it was announced.
+    bytes: u64,
 }
+
+/// The name of what a request asks for that asks for nothing that there is.
+const NO_OPERATION: &str = "none";
 
 impl S3 {
     async fn answer(&self, request: http::Request<Body>) -> Response {
         let received = self.clock.now();
         let id = RequestId::new(self.entropy.next_u64());
         let (parts, body) = request.into_parts();
+        let bytes = body.size_hint().exact().unwrap_or(0);
         let (body, awaited) = body::guard(body, &parts.headers, self);
         let asked = Asked {
             method: parts.method.clone(),
             uri: parts.uri.clone(),
             id,
             received,
+            bytes,
         };
-        let mut of_bucket = false;
+        let (mut of_bucket, mut name) = (false, NO_OPERATION);
         let work = async {
             let query = Query::parse(parts.uri.query().unwrap_or_default())?;
             let domains = &self.config.domains;
             let operation = route::route(&parts.method, &parts.uri, &query, &parts.headers, domains)?;
+            name = operation.name();
             of_bucket = matches!(
                 operation,
                 Operation::Bucket { .. } | Operation::CreateBucket { .. }
@@ -91,7 +101,7 @@ impl S3 {
         if of_bucket {
             stamp(&mut response, BUCKET_REGION, &self.config.region);
         }
-        self.finish(&asked, response)
+        self.finish(&asked, name, response)
     }
 
     fn refuse(&self, asked: &Asked, error: &S3Error) -> Response {
@@ -110,20 +120,30 @@ impl S3 {
         })
     }
 
-    /// Puts on an answer what every answer has, and logs it.
-    fn finish(&self, asked: &Asked, mut response: Response) -> Response {
+    /// Puts on an answer what every answer has, counts it and logs it.
+    fn finish(&self, asked: &Asked, operation: &'static str, mut response: Response) -> Response {
         let now = self.clock.now();
         stamp(&mut response, REQUEST_ID, asked.id.as_str());
         stamp(&mut response, HOST_ID, self.host_id());
         stamp(&mut response, header::DATE, &date::http(now));
         stamp(&mut response, header::SERVER, "mogul");
+        let (took, sent) = (asked.received.until(now), response.body().size_hint().exact());
+        self.metrics.answered(Answered {
+            face: Face::S3,
+            operation: operation.into(),
+            outcome: hundred(response.status()),
+            took,
+            received: asked.bytes,
+            sent: sent.unwrap_or(0),
+        });
         tracing::debug!(
             request_id = asked.id.as_str(),
+            operation,
             method = asked.method.as_str(),
             path = asked.uri.path(),
             status = response.status().as_u16(),
-            bytes = response.body().size_hint().exact(),
-            elapsed_ms = asked.received.until(now).as_millis(),
+            bytes = sent,
+            elapsed_ms = took.as_millis(),
             "request answered"
         );
         response

@@ -1,7 +1,7 @@
 //! The admin face beside the S3 face, over the same tracker and the same authenticator.
 
 use axum::body::Body;
-use mogul_api::admin;
+use mogul_api::admin::{self, MetricsAccess};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -10,9 +10,7 @@ use super::world::{Call, World, call};
 impl World {
     /// Sends a call to the admin port; status and JSON.
     async fn admin(&self, call: Call) -> (u16, Value) {
-        let request = call.request(Body::from(call.payload()));
-        let answer = admin::router(self.s3.clone()).oneshot(request).await.unwrap();
-        let (parts, body) = answer.into_parts();
+        let (parts, body) = self.answer_of_admin(call).await.into_parts();
         assert!(parts.headers.contains_key("x-request-id"));
         let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
         if parts.status.is_client_error() {
@@ -24,6 +22,18 @@ impl World {
             serde_json::from_slice(&bytes).unwrap()
         };
         (parts.status.as_u16(), document)
+    }
+
+    async fn answer_of_admin(&self, call: Call) -> axum::response::Response {
+        let request = call.request(Body::from(call.payload()));
+        let face = admin::router(self.s3.clone(), MetricsAccess::Open);
+        face.oneshot(request).await.unwrap()
+    }
+
+    async fn metrics(&self) -> String {
+        let answer = self.answer_of_admin(call("GET", "/metrics").anonymous()).await;
+        let bytes = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        String::from_utf8(bytes.to_vec()).unwrap()
     }
 
     async fn problem(&self, call: Call) -> (u16, String) {
@@ -66,7 +76,7 @@ async fn only_root_gets_in() {
         "/admin/v1/nothing",
     ] {
         let anonymous = world.problem(call("GET", path).anonymous()).await;
-        assert_eq!(anonymous, refused(403, "access-denied"), "{path}");
+        assert_eq!(anonymous, refused(401, "unauthenticated"), "{path}");
         let user = world.problem(call("GET", path).by(&ann)).await;
         assert_eq!(user, refused(403, "access-denied"), "{path}");
     }
@@ -190,4 +200,152 @@ async fn a_user_that_owns_a_bucket_stays() {
     let owner = world.problem(call("DELETE", "/admin/v1/users/ann")).await;
 
     assert_eq!(owner, refused(409, "user-owns-buckets"));
+}
+
+#[tokio::test]
+async fn a_token_opens_the_admin_port_until_it_is_removed_and_no_other() {
+    let world = World::new().await;
+    let (status, made) = world
+        .admin(post("/admin/v1/tokens", &json!({"name": "ci"})))
+        .await;
+    assert_eq!(status, 201);
+    let text = made["token"].as_str().unwrap().to_owned();
+    let bearing = |method, path, text: &str| {
+        call(method, path)
+            .anonymous()
+            .header("authorization", format!("Bearer {text}"))
+    };
+
+    let (status, listed) = world.admin(bearing("GET", "/admin/v1/tokens", &text)).await;
+    assert_eq!(status, 200);
+    assert_eq!(listed["tokens"][0]["name"], "ci");
+    assert!(!listed.to_string().contains(&text));
+    let s3 = world.send(bearing("GET", "/", &text)).await;
+    assert_eq!(s3.status, 400, "tokens are for the admin port alone");
+    let mut forged = text.clone();
+    forged.replace_range(text.len() - 1.., if text.ends_with('0') { "1" } else { "0" });
+    for wrong in [
+        forged.as_str(),
+        "",
+        "mgt_",
+        "mgt__",
+        &text[..text.len() - 1],
+        &text.to_uppercase(),
+    ] {
+        let refusal = world.problem(bearing("GET", "/admin/v1/users", wrong)).await;
+        assert_eq!(refusal, refused(401, "invalid-token"), "{wrong}");
+    }
+    let both = call("GET", "/admin/v1/users?AWSAccessKeyId=x&Signature=y&Expires=1")
+        .anonymous()
+        .header("authorization", format!("Bearer {text}"));
+    assert_eq!(world.problem(both).await, refused(400, "invalid-argument"));
+
+    let (status, _) = world.admin(bearing("DELETE", "/admin/v1/tokens/ci", &text)).await;
+    assert_eq!(status, 204);
+    let gone = world.problem(bearing("GET", "/admin/v1/users", &text)).await;
+    assert_eq!(gone, refused(401, "invalid-token"));
+    let again = world.problem(call("DELETE", "/admin/v1/tokens/ci")).await;
+    assert_eq!(again, refused(404, "unknown-token"));
+}
+
+#[tokio::test]
+async fn what_was_made_says_where_it_is() {
+    let world = World::new().await;
+
+    for (collection, body, place) in [
+        ("/admin/v1/users", json!({"name": "a+b"}), "/admin/v1/users/a%2Bb"),
+        (
+            "/admin/v1/tokens",
+            json!({"name": "a,b"}),
+            "/admin/v1/tokens/a%2Cb",
+        ),
+        (
+            "/admin/v1/users/a%2Bb/keys",
+            json!({"access_key": "AKEY", "secret_key": "a-secret-key"}),
+            "/admin/v1/keys/AKEY",
+        ),
+    ] {
+        let made = world.answer_of_admin(post(collection, &body)).await;
+
+        assert_eq!(made.status(), 201);
+        assert_eq!(made.headers()["location"], place);
+    }
+}
+
+#[tokio::test]
+async fn a_page_has_one_to_a_thousand_entries() {
+    let world = World::new().await;
+
+    for limit in ["0", "1001", "-1", "70000", "x"] {
+        let (status, problem) = world
+            .admin(call("GET", format!("/admin/v1/tokens?limit={limit}")))
+            .await;
+        assert_eq!(status, 400, "{limit}");
+        if limit == "0" {
+            assert_eq!(problem["field"], "limit");
+        }
+    }
+}
+
+#[tokio::test]
+async fn metrics_count_what_was_asked_for_and_show_the_devices() {
+    let world = World::new().await;
+    world.bucket("bucket").await;
+    world.put("/bucket/key", "four").await;
+    world.send(call("GET", "/bucket/missing")).await;
+    world.admin(call("GET", "/admin/v1/users/nobody")).await;
+
+    let metrics = world.metrics().await;
+
+    for line in [
+        "mogul_requests_total{face=\"s3\",operation=\"PutObject\",outcome=\"2xx\"} 1",
+        "mogul_requests_total{face=\"s3\",operation=\"GetObject\",outcome=\"4xx\"} 1",
+        "mogul_requests_total{face=\"admin\",operation=\"GET /admin/v1/users/{name}\",outcome=\"4xx\"} 1",
+        "mogul_request_seconds_count{face=\"s3\",operation=\"PutObject\"} 1",
+        "mogul_received_bytes_total{face=\"s3\"} 4",
+        "mogul_queue_fids{queue=\"delete\"} 0",
+        "mogul_device_state{devid=\"1\",host=\"local\",status=\"alive\",observed=\"writeable\"} 1",
+        "mogul_database_up 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
+    }
+    assert!(!metrics.contains("missing"), "keys are no labels");
+}
+
+#[tokio::test]
+async fn metrics_are_for_root_alone_where_the_setting_says_so() {
+    let world = World::new().await;
+    let face = || admin::router(world.s3.clone(), MetricsAccess::Root);
+    let ask = |call: Call| call.request(Body::empty());
+
+    let anonymous = face()
+        .oneshot(ask(call("GET", "/metrics").anonymous()))
+        .await
+        .unwrap();
+    assert_eq!(anonymous.status(), 401);
+    let root = face().oneshot(ask(call("GET", "/metrics"))).await.unwrap();
+    assert_eq!(root.status(), 200);
+}
+
+#[tokio::test]
+async fn the_openapi_document_has_every_operation_once_and_describes_all_of_it() {
+    let world = World::new().await;
+
+    let (_, document) = world.admin(call("GET", "/admin/v1/openapi.json")).await;
+
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut ids = std::collections::BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap();
+            assert!(ids.insert(id.to_owned()), "{id} twice");
+            assert!(operation["summary"].is_string(), "{method} {path} says nothing");
+        }
+    }
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        assert!(schema["description"].is_string(), "{name} says nothing");
+        for (member, schema) in schema["properties"].as_object().into_iter().flatten() {
+            assert!(schema["description"].is_string(), "{name}.{member} says nothing");
+        }
+    }
 }

@@ -248,6 +248,7 @@ async fn a_copy_that_takes_long_is_answered_at_once_and_ends_in_its_document_or_
     world.s3 = S3::new(Parts {
         config: world.s3.config.clone(),
         tracker: world.tracker.clone(),
+        metrics: mogul_api::metrics::Metrics::default(),
         clock: clock.clone(),
         entropy: Arc::new(SystemEntropy),
         tasks: world.tasks.clone(),

@@ -14,6 +14,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
+use mogul_api::metrics::Metrics;
 use mogul_api::s3::{
     Parts, Regions, S3, S3Config,
     xml::{Element, parse},
@@ -190,6 +191,7 @@ impl World {
             config: config(region),
             tracker: tracker.clone(),
             clock: Arc::new(SystemClock),
+            metrics: Metrics::default(),
             entropy: Arc::new(SystemEntropy),
             tasks: tasks.clone(),
         });

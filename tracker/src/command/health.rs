@@ -1,6 +1,9 @@
 //! Whether this process can do its work now.
 
-use crate::{Error, Tracker, meta::settings};
+use crate::{
+    Error, Tracker,
+    meta::{DbLoad, settings},
+};
 
 /// A setting that every migrated database has (MogileFS).
 const SCHEMA_VERSION: &str = "schema_version";
@@ -26,6 +29,12 @@ impl Tracker {
             database: self.ask_database().await,
             writable_devices: writable,
         }
+    }
+
+    /// How busy the database's connections are.
+    #[must_use]
+    pub fn database_load(&self) -> DbLoad {
+        self.db().load()
     }
 
     async fn ask_database(&self) -> Result<(), Error> {

@@ -10,5 +10,6 @@ pub mod files;
 pub mod health;
 pub mod objects;
 mod repair;
+pub mod tokens;
 pub mod uploads;
 pub mod users;

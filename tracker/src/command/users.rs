@@ -49,7 +49,7 @@ impl Tracker {
     /// # Errors
     /// [`Error::Exists`], [`Error::Invalid`], [`Error::Database`].
     pub async fn add_user(&self, request: AddUser) -> Result<Credential, Error> {
-        check_name(&request.name)?;
+        check_name("user name", &request.name)?;
         let display_name = request.display_name.unwrap_or_else(|| request.name.clone());
         check_text("display name", &display_name)?;
         if let Some(email) = &request.email {
@@ -280,13 +280,14 @@ fn draw(entropy: &dyn Entropy, alphabet: &[u8], length: usize) -> String {
     (0..length).map(|_| character()).collect()
 }
 
-fn check_name(name: &str) -> Result<(), Error> {
+/// Checks a name that stands in paths and listings: of a user, of a token.
+pub(super) fn check_name(field: &'static str, name: &str) -> Result<(), Error> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "+=,.@_-".contains(c);
     if (1..=64).contains(&name.len()) && name.chars().all(allowed) {
         return Ok(());
     }
     Err(Error::Invalid {
-        field: "user name",
+        field,
         reason: "it must have 1 to 64 of A-Z a-z 0-9 + = , . @ _ -".to_owned(),
     })
 }

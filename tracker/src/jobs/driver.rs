@@ -1,35 +1,17 @@
 //! The loop around every job: it owns all waiting.
 
-use std::{
-    collections::BTreeMap,
-    panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Job, JobName, Next, Wakes};
-use crate::{Error, clock::Clock, model::Timestamp};
+use super::{Job, JobBoard, Next, Wakes};
+use crate::{Error, clock::Clock, error::chain};
 
 /// The wait after the first failed step; it doubles with each that follows.
 const BACK_OFF_MIN: Duration = Duration::from_secs(1);
 /// The longest wait after failed steps.
 const BACK_OFF_MAX: Duration = Duration::from_mins(1);
-
-/// How a job is doing, all its workers together.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct JobStatus {
-    /// Steps that ended well.
-    pub steps: u64,
-    /// Steps that failed.
-    pub failures: u64,
-    /// When the last step ended.
-    pub last_step: Option<Timestamp>,
-    /// Why the last one that failed did.
-    pub last_failure: Option<String>,
-}
 
 /// Runs jobs: again on [`Next::Again`]; after a wake or a period on [`Next::Idle`]; after a growing wait when a step
 /// failed. Stops between steps.
@@ -38,40 +20,35 @@ pub struct Driver {
     wakes: Wakes,
     tasks: TaskTracker,
     stop: CancellationToken,
-    status: Arc<Mutex<BTreeMap<JobName, JobStatus>>>,
+    board: JobBoard,
 }
 
 impl Driver {
-    /// A driver without jobs, woken by `wakes`.
+    /// A driver without jobs, woken by `wakes`; it tells `board` how they are doing.
     #[must_use]
-    pub fn new(clock: Arc<dyn Clock>, wakes: Wakes) -> Driver {
+    pub fn new(clock: Arc<dyn Clock>, wakes: Wakes, board: JobBoard) -> Driver {
         Driver {
             clock,
             wakes,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
-            status: Arc::default(),
+            board,
         }
     }
 
     /// Starts `workers` copies of a job that look for work at least once a `period`.
     pub fn spawn<J: Job + Clone>(&self, job: &J, workers: usize, period: Duration) {
+        self.board.started(J::NAME, workers);
         for _ in 0..workers {
             let worker = Worker {
                 job: job.clone(),
                 period,
                 clock: Arc::clone(&self.clock),
                 wakes: self.wakes.clone(),
-                status: Arc::clone(&self.status),
+                board: self.board.clone(),
             };
             self.tasks.spawn(worker.run(self.stop.clone()));
         }
-    }
-
-    /// How each job that has run is doing.
-    #[must_use]
-    pub fn status(&self) -> BTreeMap<JobName, JobStatus> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Lets no new step begin, and waits until those that run have ended, at most `patience`.
@@ -89,7 +66,7 @@ struct Worker<J> {
     period: Duration,
     clock: Arc<dyn Clock>,
     wakes: Wakes,
-    status: Arc<Mutex<BTreeMap<JobName, JobStatus>>>,
+    board: JobBoard,
 }
 
 impl<J: Job> Worker<J> {
@@ -97,7 +74,7 @@ impl<J: Job> Worker<J> {
         let mut failed_in_a_row = 0;
         while !stop.is_cancelled() {
             let outcome = self.step().await;
-            self.record(&outcome);
+            self.board.record(J::NAME, self.clock.now(), &outcome);
             match outcome {
                 Ok(Next::Again) => {
                     failed_in_a_row = 0;
@@ -139,35 +116,10 @@ impl<J: Job> Worker<J> {
             )))
         })
     }
-
-    fn record(&self, outcome: &Result<Next, Error>) {
-        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        let status = status.entry(J::NAME).or_default();
-        status.last_step = Some(self.clock.now());
-        match outcome {
-            Ok(_) => status.steps += 1,
-            Err(error) => {
-                status.failures += 1;
-                status.last_failure = Some(chain(error));
-            }
-        }
-    }
 }
 
 /// Doublings after which [`BACK_OFF_MAX`] is reached for sure.
 const BACK_OFF_DOUBLINGS_MAX: u32 = 8;
-
-/// An error with its causes.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
 
 #[cfg(test)]
 mod tests {
@@ -175,6 +127,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
+    use crate::{jobs::JobName, model::Timestamp};
 
     /// Time that passes when the test says so.
     #[derive(Clone)]
@@ -223,6 +176,7 @@ mod tests {
 
     struct Case {
         driver: Driver,
+        board: JobBoard,
         clock: HandClock,
         wakes: Wakes,
         begun: watch::Receiver<u64>,
@@ -230,12 +184,14 @@ mod tests {
 
     fn case(answer: fn(u64) -> Result<Next, Error>) -> Case {
         let (clock, wakes) = (HandClock::new(), Wakes::default());
-        let driver = Driver::new(Arc::new(clock.clone()), wakes.clone());
+        let board = JobBoard::default();
+        let driver = Driver::new(Arc::new(clock.clone()), wakes.clone(), board.clone());
         let begun = watch::Sender::new(0);
         let receiver = begun.subscribe();
         driver.spawn(&Told { begun, answer }, 1, Duration::from_secs(100));
         Case {
             driver,
+            board,
             clock,
             wakes,
             begun: receiver,
@@ -295,21 +251,21 @@ mod tests {
         case.clock.advance(BACK_OFF_MIN);
         case.steps(3).await;
 
-        assert_eq!(case.driver.status()[&JobName::Delete].failures, 2);
+        assert_eq!(case.board.status()[&JobName::Delete].failures, 2);
     }
 
     #[tokio::test]
     async fn a_step_that_panics_counts_as_failed() {
         let mut case = case(|count| if count == 1 { panic!("oh") } else { Ok(Next::Idle) });
         case.steps(1).await;
-        while !case.driver.status().contains_key(&JobName::Delete) {
+        while !case.board.status().contains_key(&JobName::Delete) {
             tokio::task::yield_now().await;
         }
 
         case.clock.advance(BACK_OFF_MIN);
         case.steps(2).await;
 
-        let status = case.driver.status()[&JobName::Delete].clone();
+        let status = case.board.status()[&JobName::Delete].clone();
         assert!(status.last_failure.unwrap().contains("oh"));
     }
 

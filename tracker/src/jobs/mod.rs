@@ -11,6 +11,7 @@
 //! | [`sweep`] | ends fids that nobody ended: after a crash, a hang-up, a failed transaction |
 //! | [`expire`] | moves old reservations, finished uploads and the old queues out of the way |
 
+mod board;
 pub mod delete;
 mod driver;
 pub mod expire;
@@ -19,7 +20,8 @@ pub mod monitor;
 pub mod replicate;
 pub mod sweep;
 
-pub use driver::{Driver, JobStatus};
+pub use board::{JobBoard, JobStatus};
+pub use driver::Driver;
 
 use std::{future::Future, sync::Arc};
 

@@ -26,6 +26,17 @@ pub enum DbConfig {
     Url(String),
 }
 
+/// How busy the database's connections are at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DbLoad {
+    /// Open connections, without the one that writes on SQLite.
+    pub connections: u64,
+    /// Those of them that nobody uses.
+    pub idle: u64,
+    /// Commands that wait for SQLite's writing connection; 0 on the other engines.
+    pub waiting: u64,
+}
+
 /// The database: cheap to clone, all clones are one.
 #[derive(Debug, Clone)]
 pub struct Db(Handle);
@@ -83,6 +94,15 @@ impl Db {
         match &self.0 {
             Handle::Sqlite(sqlite) => sqlite.write(work).await,
             Handle::Server(server) => server.write(work).await,
+        }
+    }
+
+    /// How busy it is.
+    #[must_use]
+    pub fn load(&self) -> DbLoad {
+        match &self.0 {
+            Handle::Sqlite(sqlite) => sqlite.load(),
+            Handle::Server(server) => server.load(),
         }
     }
 

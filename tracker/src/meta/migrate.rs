@@ -41,7 +41,11 @@ macro_rules! migration {
     };
 }
 
-const MIGRATIONS: &[Migration] = &[migration!("0001_mogilefs.sql"), migration!("0002_mogul.sql")];
+const MIGRATIONS: &[Migration] = &[
+    migration!("0001_mogilefs.sql"),
+    migration!("0002_mogul.sql"),
+    migration!("0003_tokens.sql"),
+];
 
 /// Makes or upgrades the tables: see [`Db::migrate`].
 pub(super) async fn migrate(db: &Db) -> Result<(), DbError> {

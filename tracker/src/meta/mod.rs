@@ -36,6 +36,7 @@ pub mod settings;
 pub mod sql;
 mod sqlite;
 pub(crate) mod tempfiles;
+pub(crate) mod tokens;
 pub mod tx;
 pub(crate) mod uploads;
 pub(crate) mod users;
@@ -44,7 +45,7 @@ mod writer;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use db::{Db, DbConfig};
+pub use db::{Db, DbConfig, DbLoad};
 pub use error::DbError;
 pub use row::{Row, Value};
 pub use sql::{ARGUMENTS_MAX, Engine, Sql};

@@ -15,6 +15,7 @@ use sqlx::{
 };
 
 use super::{
+    db::DbLoad,
     error::{DbError, Remedy},
     sql::Engine,
     tx::{Connection, Tx},
@@ -55,6 +56,19 @@ impl Server {
         match self {
             Server::Postgres(_) => Engine::Postgres,
             Server::MySql(_) => Engine::MySql,
+        }
+    }
+
+    /// How busy the pool is.
+    pub(super) fn load(&self) -> DbLoad {
+        let (connections, idle) = match self {
+            Server::Postgres(pool) => (pool.size(), pool.num_idle()),
+            Server::MySql(pool) => (pool.size(), pool.num_idle()),
+        };
+        DbLoad {
+            connections: u64::from(connections),
+            idle: u64::try_from(idle).unwrap_or(u64::MAX),
+            waiting: 0,
         }
     }
 

@@ -13,6 +13,7 @@ use sqlx::{
 };
 
 use super::{
+    db::DbLoad,
     error::DbError,
     tx::{Connection, Tx},
     writer::Writer,
@@ -112,6 +113,15 @@ impl Sqlite {
         work: impl for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T, Error>> + Send + Sync + 'static,
     ) -> Result<T, Error> {
         self.writer.write(work).await
+    }
+
+    /// How busy it is.
+    pub(super) fn load(&self) -> DbLoad {
+        DbLoad {
+            connections: u64::from(self.readers.size()),
+            idle: u64::try_from(self.readers.num_idle()).unwrap_or(u64::MAX),
+            waiting: self.writer.waiting(),
+        }
     }
 
     /// A connection that reads: see [`super::Db::reader`].

@@ -83,6 +83,11 @@ impl Writer {
         Writer(sender)
     }
 
+    /// Commands that wait.
+    pub(super) fn waiting(&self) -> u64 {
+        u64::try_from(WAITING_MAX - self.0.capacity()).expect("at most WAITING_MAX")
+    }
+
     /// Hands in a command and waits until the group it is in is committed.
     pub(super) async fn write<T: Send + 'static>(
         &self,

@@ -9,6 +9,7 @@ mod domain;
 mod key;
 mod object;
 mod timestamp;
+mod token;
 mod upload;
 mod user;
 
@@ -21,5 +22,6 @@ pub use object::{
     Attributes, Checksum, ChecksumType, ETag, ETagMatch, ObjectVersion, Part, Tags, VersionId, WriteCondition,
 };
 pub use timestamp::Timestamp;
+pub use token::{BearerToken, Token};
 pub use upload::{PartNumber, Upload, UploadId};
 pub use user::{AccessKey, Credential, SecretKey, User, UserId};

@@ -10,6 +10,7 @@ mod files;
 mod jobs;
 mod objects;
 mod stock;
+mod tokens;
 mod uploads;
 mod users;
 mod world;

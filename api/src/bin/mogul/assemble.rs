@@ -17,6 +17,7 @@ use clap::Args;
 use http::uri::Scheme;
 use mogul_api::{
     admin,
+    metrics::Metrics,
     s3::{Parts as S3Parts, Regions, S3, S3Config},
 };
 use mogul_storage::{
@@ -179,7 +180,10 @@ impl Server {
             serving("storage", None),
             server::router(Arc::clone(&self.devices)),
         );
-        admin_port.serve(serving("admin", tls), admin::router(s3.clone()));
+        admin_port.serve(
+            serving("admin", tls),
+            admin::router(s3.clone(), self.config.admin_metrics.0),
+        );
         s3_port.serve(serving("s3", tls), s3);
         info!(
             version = env!("CARGO_PKG_VERSION"),
@@ -229,6 +233,7 @@ impl Server {
             },
             tracker: self.tracker.clone(),
             clock: Arc::new(SystemClock),
+            metrics: Metrics::default(),
             entropy: Arc::new(SystemEntropy),
             tasks: tasks.clone(),
         })
@@ -243,7 +248,11 @@ impl Server {
 
     fn start_jobs(&self) -> Driver {
         let tracker = &self.tracker;
-        let driver = Driver::new(Arc::new(SystemClock), tracker.wakes().clone());
+        let driver = Driver::new(
+            Arc::new(SystemClock),
+            tracker.wakes().clone(),
+            tracker.jobs().clone(),
+        );
         driver.spawn(&Monitor::new(tracker), 1, monitor::PERIOD);
         driver.spawn(&Replicate::new(tracker), REPLICATE_WORKERS, replicate::PERIOD);
         driver.spawn(&Delete::new(tracker), DELETE_WORKERS, delete::PERIOD);

@@ -5,8 +5,7 @@
 //! switch did not know). What is signed of the body is carried on as a [`Payload`], by which the body is decoded.
 //!
 //! `header` and `presign` read the two places of SigV4 into one claim, `sigv4` checks it; `presign_v2` is the older
-//! form of presigned URLs. [`chunked`] decodes
-//! `aws-chunked` bodies, [`payload`] checks what a body was said to be, [`authorize`] says who may do what.
+//! form of presigned URLs. Operators' tools may bear a token on the admin port ([`Door`]). [`chunked`] decodes `aws-chunked` bodies, [`payload`] checks what a body was said to be, [`authorize`] says who may do what.
 
 pub mod authorize;
 pub mod chunked;
@@ -22,7 +21,7 @@ mod sigv4;
 use http::header::AUTHORIZATION;
 use mogul_tracker::{
     Error,
-    model::{AccessKey, SecretKey},
+    model::{AccessKey, BearerToken, SecretKey, User},
 };
 
 use super::{
@@ -40,6 +39,15 @@ pub struct Authenticated {
     pub identity: Identity,
     /// How its body is framed, and what is signed of it.
     pub payload: Payload,
+}
+
+/// The port that a request came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// S3: requests are signed, or anonymous.
+    S3,
+    /// Admin: they may bear a token instead.
+    Admin,
 }
 
 /// Where a request carries its credentials.
@@ -72,7 +80,12 @@ impl Signature {
 ///
 /// # Errors
 /// Those of s3.md, "Authentication"; [`Code::ServiceUnavailable`] if the key cannot be looked up.
-pub async fn authenticate(s3: &S3, head: &mut RequestHead) -> Result<Authenticated, S3Error> {
+pub async fn authenticate(s3: &S3, door: Door, head: &mut RequestHead) -> Result<Authenticated, S3Error> {
+    if let (Door::Admin, Some(token)) = (door, bearer_token(head)) {
+        // A second credential beside it is refused, whatever it is.
+        kind(head)?;
+        return borne(s3, &token).await;
+    }
     let Some(signature) = signature(head, &s3.config)? else {
         return anonymous(head);
     };
@@ -81,6 +94,31 @@ pub async fn authenticate(s3: &S3, head: &mut RequestHead) -> Result<Authenticat
     Ok(Authenticated {
         identity: Identity::User(credential.user),
         payload,
+    })
+}
+
+/// The token of `Authorization: Bearer …` (RFC 6750 §2.1).
+fn bearer_token(head: &RequestHead) -> Option<BearerToken> {
+    let (scheme, token) = head.header(AUTHORIZATION.as_str())?.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| BearerToken(token.trim().to_owned()))
+}
+
+/// Who bears a token is root; nothing of the body is signed.
+async fn borne(s3: &S3, token: &BearerToken) -> Result<Authenticated, S3Error> {
+    let token = match s3.tracker.token(token).await {
+        Ok(token) => token,
+        Err(Error::UnknownToken) => {
+            let message = "The provided token is malformed or otherwise invalid.";
+            return Err(S3Error::new(Code::InvalidToken, message));
+        }
+        Err(other) => return Err(other.into()),
+    };
+    tracing::debug!(token = token.name, "a token was borne");
+    Ok(Authenticated {
+        identity: Identity::User(User::root()),
+        payload: Payload::Plain { sha256: None },
     })
 }
 

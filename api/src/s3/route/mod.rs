@@ -5,6 +5,7 @@
 //! `query` the decoded parameters.
 
 mod address;
+mod names;
 mod query;
 mod table;
 

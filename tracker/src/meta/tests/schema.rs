@@ -159,7 +159,7 @@ async fn migrating_again_changes_nothing_and_says_both_versions() {
                 .await
                 .unwrap()
                 .as_deref(),
-            Some("2")
+            Some("3")
         );
         assert_eq!(tables(&db).await, before);
     })

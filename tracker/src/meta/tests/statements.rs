@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::engines::for_each_engine;
 use crate::meta::{
     Sql, buckets, checksums, classes, devices, domains, fid_blocks, files, hosts, listing, migrate, objects,
-    queues, replicas, segments, settings, tempfiles, uploads, users,
+    queues, replicas, segments, settings, tempfiles, tokens, uploads, users,
 };
 
 /// The statements of each module, by the name of its file.
@@ -26,6 +26,7 @@ const CATALOGUE: &[(&str, &[(&str, Sql)])] = &[
     ("segments.rs", segments::STATEMENTS),
     ("settings.rs", settings::STATEMENTS),
     ("tempfiles.rs", tempfiles::STATEMENTS),
+    ("tokens.rs", tokens::STATEMENTS),
     ("uploads.rs", uploads::STATEMENTS),
     ("users.rs", users::STATEMENTS),
 ];

@@ -15,6 +15,7 @@ pub(crate) use value::{Bytes, Choice, FromText, Secret};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use layers::Layers;
+use mogul_api::admin::MetricsAccess;
 use mogul_storage::Durability;
 
 /// What is wrong with the configuration. Each is one line that says where and what to do.
@@ -115,6 +116,8 @@ settings! {
     s3_domains: Vec<String> = "s3.domains", None, Some("");
     /// Address of the admin port: REST, health.
     admin_listen: SocketAddr = "admin.listen", Some("admin"), Some("127.0.0.1:9001");
+    /// Who may read `/metrics` on the admin port: `open` is everybody who reaches it, `root` those who bear a token or sign as root.
+    admin_metrics: Choice<MetricsAccess> = "admin.metrics", None, Some("open");
     /// Address of the storage node's HTTP. It has no authentication (as in MogileFS): keep it on loopback or a private network.
     storage_listen: SocketAddr = "storage.listen", Some("storage"), Some("127.0.0.1:7500");
     /// When a stored file is answered for: `sync` is after it is on stable storage, `cache` when the operating system has it.

@@ -2,6 +2,7 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
+use mogul_api::admin::MetricsAccess;
 use mogul_storage::Durability;
 
 /// A type that settings can have.
@@ -151,6 +152,18 @@ impl FromText for Choice<Durability> {
             "sync" => Ok(Choice(Durability::Sync)),
             "cache" => Ok(Choice(Durability::Cache)),
             _ => Err("`sync` or `cache` is expected".to_owned()),
+        }
+    }
+}
+
+impl FromText for Choice<MetricsAccess> {
+    const FORM: &'static str = "`open` or `root`";
+
+    fn from_text(text: &str) -> Result<Choice<MetricsAccess>, String> {
+        match text {
+            "open" => Ok(Choice(MetricsAccess::Open)),
+            "root" => Ok(Choice(MetricsAccess::Root)),
+            _ => Err("`open` or `root` is expected".to_owned()),
         }
     }
 }

@@ -21,7 +21,7 @@ const ANSWER_BYTES_MAX: usize = 4 << 20;
 /// How long the server may take to begin its answer.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
-/// Users on a page.
+/// Entries on a page.
 const PAGE: &str = "1000";
 
 /// A connection to the admin port.
@@ -67,19 +67,21 @@ impl Admin {
             .await
     }
 
-    /// All users, page by page.
     pub(super) async fn users(&mut self) -> anyhow::Result<Vec<Value>> {
-        let mut users = Vec::new();
-        let mut after = String::new();
+        self.all("users").await
+    }
+
+    /// All entries of a collection, page by page.
+    async fn all(&mut self, collection: &str) -> anyhow::Result<Vec<Value>> {
+        let path = format!("/admin/v1/{collection}");
+        let (mut entries, mut after) = (Vec::new(), String::new());
         loop {
             let query = [("after", after.as_str()), ("limit", PAGE)];
-            let mut page = self
-                .call(Method::GET, "/admin/v1/users", &query, Vec::new())
-                .await?;
-            users.append(&mut listed(&mut page, "users")?);
+            let mut page = self.call(Method::GET, &path, &query, Vec::new()).await?;
+            entries.append(&mut listed(&mut page, collection)?);
             match page["next"].as_str() {
                 Some(next) => next.clone_into(&mut after),
-                None => return Ok(users),
+                None => return Ok(entries),
             }
         }
     }
@@ -106,6 +108,20 @@ impl Admin {
 
     pub(super) async fn remove_key(&mut self, access_key: &str) -> anyhow::Result<()> {
         let path = format!("/admin/v1/keys/{}", encode(access_key));
+        self.call(Method::DELETE, &path, &[], Vec::new()).await.map(drop)
+    }
+
+    pub(super) async fn add_token(&mut self, name: &str) -> anyhow::Result<Value> {
+        let token = serde_json::to_vec(&serde_json::json!({ "name": name }))?;
+        self.call(Method::POST, "/admin/v1/tokens", &[], token).await
+    }
+
+    pub(super) async fn tokens(&mut self) -> anyhow::Result<Vec<Value>> {
+        self.all("tokens").await
+    }
+
+    pub(super) async fn remove_token(&mut self, name: &str) -> anyhow::Result<()> {
+        let path = format!("/admin/v1/tokens/{}", encode(name));
         self.call(Method::DELETE, &path, &[], Vec::new()).await.map(drop)
     }
 

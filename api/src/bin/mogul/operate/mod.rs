@@ -73,6 +73,9 @@ enum AccessCommand {
     /// Keys: how users sign.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Tokens: how tools that cannot sign speak to the admin port, as root.
+    #[command(subcommand)]
+    Token(TokenCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -120,6 +123,22 @@ enum KeyCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Makes a token and prints it, this once: for `Authorization: Bearer …` on the admin port.
+    Add {
+        /// Its name: 1 to 64 of A-Z a-z 0-9 + = , . @ _ -
+        name: String,
+    },
+    /// Lists the tokens, without their secrets.
+    List,
+    /// Removes a token: whoever bears it is refused from now on.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+}
+
 #[derive(Debug, Args)]
 struct KeyArgs {
     /// The access key; made by the server if none is given.
@@ -158,6 +177,7 @@ pub(crate) async fn run(args: AdminArgs) -> anyhow::Result<()> {
     let table = match command {
         AccessCommand::User(command) => user(&mut admin, command).await?,
         AccessCommand::Key(command) => of_key(&mut admin, command).await?,
+        AccessCommand::Token(command) => token(&mut admin, command).await?,
     };
     if args.json {
         println!("{}", table.json()?);
@@ -209,6 +229,23 @@ async fn of_key(admin: &mut Admin, command: KeyCommand) -> anyhow::Result<Table>
         }
         KeyCommand::Remove { access_key } => {
             admin.remove_key(&access_key).await?;
+            Ok(Table::nothing())
+        }
+    }
+}
+
+async fn token(admin: &mut Admin, command: TokenCommand) -> anyhow::Result<Table> {
+    match command {
+        TokenCommand::Add { name } => {
+            let added = admin.add_token(&name).await?;
+            Ok(Table::one(&["name", "token"], added))
+        }
+        TokenCommand::List => {
+            let tokens = admin.tokens().await?;
+            Ok(Table::many(&["name", "created_ms"], tokens))
+        }
+        TokenCommand::Remove { name } => {
+            admin.remove_token(&name).await?;
             Ok(Table::nothing())
         }
     }

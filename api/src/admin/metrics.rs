@@ -1,0 +1,201 @@
+//! `/metrics` in the text format of `OpenMetrics`, which Prometheus reads.
+//!
+//! Counts come from [`crate::metrics`]; what is a state is asked for now: queues, devices, jobs, the database. A scrape
+//! that cannot have the queues, because the database does not answer, leaves them out and says so by `mogul_database_up`.
+
+use std::{fmt, sync::atomic::AtomicU64};
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::header;
+use mogul_tracker::{Tracker, command::backlog::Backlog, view::DeviceView};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use super::devices::{observed, status};
+use crate::s3::S3;
+
+/// The type of the answer.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Bytes in the unit of the table `device`.
+const MIB: u64 = 1 << 20;
+
+/// A gauge of unsigned numbers.
+type Amount = Gauge<i64>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfQueue {
+    queue: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfJob {
+    job: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfDevice {
+    devid: u32,
+    host: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeviceState {
+    devid: u32,
+    host: String,
+    status: &'static str,
+    observed: &'static str,
+}
+
+/// Counts and states, as Prometheus reads them.
+pub(super) async fn scrape(State(s3): State<S3>) -> Response {
+    let mut registry = Registry::default();
+    s3.metrics.register(&mut registry);
+    let tracker = &s3.tracker;
+    database(tracker, &mut registry).await;
+    jobs(tracker, &mut registry);
+    devices(tracker, &mut registry);
+    match text(&registry) {
+        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(fmt::Error) => http::StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+fn text(registry: &Registry) -> Result<String, fmt::Error> {
+    let mut text = String::new();
+    encode(&mut text, registry)?;
+    Ok(text)
+}
+
+async fn database(tracker: &Tracker, registry: &mut Registry) {
+    let (up, connections, idle, waiting) = <(Amount, Amount, Amount, Amount)>::default();
+    match tracker.backlog().await {
+        Ok(backlog) => {
+            up.set(1);
+            queues(backlog, registry);
+        }
+        Err(error) => tracing::warn!(%error, "the queues could not be counted for a scrape"),
+    }
+    let load = tracker.database_load();
+    connections.set(amount(load.connections));
+    idle.set(amount(load.idle));
+    waiting.set(amount(load.waiting));
+    registry.register("mogul_database_up", "1 if the database answered this scrape", up);
+    registry.register(
+        "mogul_database_connections",
+        "Open connections to the database, without the writing one of SQLite",
+        connections,
+    );
+    registry.register(
+        "mogul_database_connections_idle",
+        "Connections to the database that nobody uses",
+        idle,
+    );
+    registry.register(
+        "mogul_database_waiting",
+        "Commands that wait for the writing connection of SQLite",
+        waiting,
+    );
+}
+
+fn queues(backlog: Backlog, registry: &mut Registry) {
+    let lengths = Family::<OfQueue, Amount>::default();
+    let Backlog {
+        to_replicate,
+        to_delete,
+        to_join,
+    } = backlog;
+    for (queue, length) in [
+        ("replicate", to_replicate),
+        ("delete", to_delete),
+        ("join", to_join),
+    ] {
+        lengths.get_or_create(&OfQueue { queue }).set(amount(length));
+    }
+    registry.register(
+        "mogul_queue_fids",
+        "Fids that wait for a job, due or put off",
+        lengths,
+    );
+}
+
+fn jobs(tracker: &Tracker, registry: &mut Registry) {
+    let steps = Family::<OfJob, Counter<u64, AtomicU64>>::default();
+    for (job, status) in tracker.jobs().status() {
+        let job = job.as_str();
+        for (outcome, count) in [("ok", status.steps), ("failed", status.failures)] {
+            steps.get_or_create(&OfJob { job, outcome }).inc_by(count);
+        }
+    }
+    registry.register(
+        "mogul_job_steps",
+        "Steps of background jobs in this process",
+        steps,
+    );
+}
+
+fn devices(tracker: &Tracker, registry: &mut Registry) {
+    let (total, used, free) = <(
+        Family<OfDevice, Amount>,
+        Family<OfDevice, Amount>,
+        Family<OfDevice, Amount>,
+    )>::default();
+    let states = Family::<DeviceState, Amount>::default();
+    let view = tracker.view();
+    for device in view.devices() {
+        let row = &device.device;
+        let host = view
+            .host(row.host)
+            .map_or_else(String::new, |host| host.name.clone());
+        let of = OfDevice {
+            devid: row.id.get(),
+            host: host.clone(),
+        };
+        for (family, bytes) in [
+            (&total, bytes(row.mb_total)),
+            (&used, bytes(row.mb_used)),
+            (&free, device.free_bytes),
+        ] {
+            if let Some(bytes) = bytes {
+                family.get_or_create(&of).set(amount(bytes));
+            }
+        }
+        states.get_or_create(&state_of(device, host)).set(1);
+    }
+    registry.register("mogul_device_total_bytes", "Size of a device", total);
+    registry.register("mogul_device_used_bytes", "Used space of a device", used);
+    registry.register(
+        "mogul_device_free_bytes",
+        "Space of a device that can still be written",
+        free,
+    );
+    registry.register(
+        "mogul_device_state",
+        "1 for the state that a device is in, set and observed",
+        states,
+    );
+}
+
+fn state_of(device: &DeviceView, host: String) -> DeviceState {
+    DeviceState {
+        devid: device.device.id.get(),
+        host,
+        status: status(device.device.status),
+        observed: observed(device),
+    }
+}
+
+fn bytes(mebibytes: Option<u64>) -> Option<u64> {
+    mebibytes?.checked_mul(MIB)
+}
+
+fn amount(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
