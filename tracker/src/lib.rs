@@ -26,7 +26,7 @@ pub use error::Error;
 use std::sync::Arc;
 
 use jobs::{JobBoard, JobName, Wakes};
-use meta::{Db, Engine, committer::Committer};
+use meta::{Db, Engine, committer::Committer, finder::Finder};
 use model::Timestamp;
 use view::{ClusterView, ViewCell};
 
@@ -78,6 +78,7 @@ struct Inner {
     jobs: JobBoard,
     credentials: command::users::Credentials,
     committer: Committer,
+    finder: Finder,
 }
 
 impl Tracker {
@@ -96,6 +97,7 @@ impl Tracker {
             jobs: JobBoard::default(),
             credentials: command::users::Credentials::default(),
             committer: Committer::start(&parts.db),
+            finder: Finder::start(&parts.db),
             parts,
         }));
         tracker.refresh_all().await?;

@@ -22,6 +22,7 @@ pub(crate) mod encoding;
 pub mod error;
 pub mod fid_blocks;
 pub(crate) mod files;
+pub(crate) mod finder;
 pub(crate) mod hosts;
 pub(crate) mod ids;
 pub mod listing;

@@ -103,47 +103,53 @@ pub(crate) async fn objects_for_conditions(
     Ok(found)
 }
 
-const OBJECT: Sql = sql(
-    "select f.fid, f.length, f.classid, o.etag, o.modified_at, o.owner, o.attributes, o.tags, \
+const OBJECTS: Sql = sql(
+    "select f.dkey, f.fid, f.length, f.classid, o.etag, o.modified_at, o.owner, o.attributes, o.tags, \
      o.checksum_type, o.checksum_kind, o.checksum, o.crc64, o.parts, \
      (select group_concat(r.devid) from file_on r where r.fid = f.fid) \
-     from file f left join mogul_object o on o.fid = f.fid where f.dmid = ? and f.dkey = ?",
+     from file f left join mogul_object o on o.fid = f.fid where f.dmid = ? and f.dkey in (…)",
 )
 .postgres(
-    "select f.fid, f.length, f.classid, o.etag, o.modified_at, o.owner, o.attributes, o.tags, \
+    "select f.dkey, f.fid, f.length, f.classid, o.etag, o.modified_at, o.owner, o.attributes, o.tags, \
      o.checksum_type, o.checksum_kind, o.checksum, o.crc64, o.parts, \
      (select string_agg(r.devid::text, ',') from file_on r where r.fid = f.fid) \
-     from file f left join mogul_object o on o.fid = f.fid where f.dmid = ? and f.dkey = ?",
+     from file f left join mogul_object o on o.fid = f.fid where f.dmid = ? and f.dkey in (…)",
 );
 
-/// The current object of a key with all that is kept of it and the devices on record, in one statement.
-pub(crate) async fn object_by_key(
+/// The current objects of these keys with all that is kept of them and the devices on record, in one statement.
+pub(crate) async fn objects_by_key(
     tx: &mut Tx,
     domain: DomainId,
-    key: &Key,
-) -> Result<Option<ObjectVersion>, Error> {
-    let rows = tx.rows(&OBJECT, vec![domain.into(), key.as_str().into()]).await?;
-    rows.first().map(|row| object_of(row, domain, key)).transpose()
+    keys: &[&Key],
+) -> Result<BTreeMap<Key, ObjectVersion>, Error> {
+    let mut args = vec![domain.into()];
+    args.extend(keys.iter().map(|key| key.as_str().into()));
+    let rows = tx.rows_list(&OBJECTS, keys.len(), args).await?;
+    let objects = rows.iter().map(|row| {
+        let object = object_of(row, domain)?;
+        Ok((object.key.clone(), object))
+    });
+    objects.collect()
 }
 
-/// Reads a row of [`OBJECT`].
-fn object_of(row: &Row, domain: DomainId, key: &Key) -> Result<ObjectVersion, Error> {
-    let fid = fid_of(row, 0)?;
+/// Reads a row of [`OBJECTS`].
+fn object_of(row: &Row, domain: DomainId) -> Result<ObjectVersion, Error> {
+    let fid = fid_of(row, 1)?;
     Ok(ObjectVersion {
         domain,
-        key: key.clone(),
+        key: Key::stored(row.text(0)?),
         fid,
-        size: number_of(row, 1)?,
-        class: ClassId(number_of(row, 2)?),
-        etag: row.opt_text(3)?.map_or_else(|| ETag::stand_in(fid), ETag),
-        modified: Timestamp::from_millis(row.opt_int(4)?.unwrap_or(0)),
-        owner: row.opt_text(5)?.map(UserId),
-        attributes: attributes_of(row.opt_text(6)?.as_deref())?,
-        tags: tags_of(row.opt_text(7)?.as_deref())?,
-        checksum: checksum_of(row.opt_int(8)?, row.opt_int(9)?, row.opt_bytes(10)?)?,
-        crc64: crc64_of(row.opt_bytes(11)?)?,
-        parts: opt_number_of(row, 12)?,
-        replicas: devices_of(row.opt_text(13)?.as_deref())?,
+        size: number_of(row, 2)?,
+        class: ClassId(number_of(row, 3)?),
+        etag: row.opt_text(4)?.map_or_else(|| ETag::stand_in(fid), ETag),
+        modified: Timestamp::from_millis(row.opt_int(5)?.unwrap_or(0)),
+        owner: row.opt_text(6)?.map(UserId),
+        attributes: attributes_of(row.opt_text(7)?.as_deref())?,
+        tags: tags_of(row.opt_text(8)?.as_deref())?,
+        checksum: checksum_of(row.opt_int(9)?, row.opt_int(10)?, row.opt_bytes(11)?)?,
+        crc64: crc64_of(row.opt_bytes(12)?)?,
+        parts: opt_number_of(row, 13)?,
+        replicas: devices_of(row.opt_text(14)?.as_deref())?,
     })
 }
 
@@ -242,4 +248,4 @@ pub(crate) fn devices_of(text: Option<&str>) -> Result<Vec<DevId>, Error> {
         .ok_or_else(|| Error::Internal("a stored devid is out of range".to_owned()))
 }
 
-catalogue! { CURRENT, OBJECT, INSERT, TOUCH, SET_ATTRIBUTES, SET_TAGS }
+catalogue! { CURRENT, OBJECTS, INSERT, TOUCH, SET_ATTRIBUTES, SET_TAGS }

@@ -9,7 +9,6 @@ use crate::{
     Error, Tracker,
     command::buckets::Page,
     meta::{
-        objects::object_by_key,
         replicas::replicas_of,
         segments::{Piece, SEGMENTS_MAX, pieces_of, segment_at, segments_of},
     },
@@ -23,10 +22,8 @@ impl Tracker {
     /// # Errors
     /// [`Error::UnknownKey`], [`Error::Database`].
     pub async fn object(&self, domain: DomainId, key: &Key) -> Result<ObjectVersion, Error> {
-        let mut tx = self.db().reader().await?;
-        object_by_key(&mut tx, domain, key)
-            .await?
-            .ok_or(Error::UnknownKey)
+        let found = self.0.finder.find(domain, key.clone()).await?;
+        found.ok_or(Error::UnknownKey)
     }
 
     /// What to read, in order ([`Tracker::read`] does it), for `length` bytes of an object from byte `first`: nothing if there is nothing to read, else one

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use futures_util::future::join_all;
 use mogul_storage::{DevId, Digest, Fid, HashType};
 
 use super::engines::for_each_engine;
@@ -11,7 +12,8 @@ use crate::{
         Db, Sql,
         committer::{Committed, Committer, NewObject, Replaced, Replication},
         domains,
-        objects::{ObjectRow, object_by_key},
+        finder::Finder,
+        objects::ObjectRow,
         segments::{Segment, pieces_of, segments_added, segments_of},
         sql::sql,
     },
@@ -89,11 +91,8 @@ async fn fids(db: &Db, sql: &Sql) -> Vec<i64> {
 
 /// The fid that a key has now.
 async fn current(db: &Db, domain: DomainId, key: &str) -> Option<u64> {
-    let mut tx = db.reader().await.unwrap();
-    let found = object_by_key(&mut tx, domain, &Key::parse(key).unwrap())
-        .await
-        .unwrap();
-    found.map(|object| object.fid.get())
+    let found = Finder::start(db).find(domain, Key::parse(key).unwrap()).await;
+    found.unwrap().map(|object| object.fid.get())
 }
 
 #[tokio::test]
@@ -111,8 +110,8 @@ async fn an_object_is_found_as_it_was_written() {
 
         assert_eq!(written.modified, new.row.modified);
         assert_eq!(written.replaced, Replaced::None);
-        let mut tx = db.reader().await.unwrap();
-        let found = object_by_key(&mut tx, domain, &new.key).await.unwrap().unwrap();
+        let found = Finder::start(&db).find(domain, new.key.clone()).await;
+        let found = found.unwrap().unwrap();
         assert_eq!((found.fid, found.size, &found.etag), (fid(5), 5, &new.row.etag));
         assert_eq!(found.crc64, Some([7; 8]));
         assert_eq!(found.attributes.headers["content-type"], "a/b");
@@ -348,4 +347,41 @@ fn segment(number: u16) -> Segment {
             modified: Timestamp::from_millis(1),
         },
     }
+}
+
+#[tokio::test]
+async fn whoever_asks_at_once_gets_the_object_of_his_own_key() {
+    for_each_engine(async |db| {
+        let domain = domain(&db).await;
+        let committer = Committer::start(&db);
+        for number in 1..=100 {
+            let new = object(domain, &format!("key{number}"), number, create());
+            write(&committer, new).await.unwrap();
+        }
+        let finder = Finder::start(&db);
+
+        // Twice as many as there are, the second half of them missing, and one key asked for by many.
+        let keys: Vec<String> = (1..=200)
+            .map(|number| format!("key{number}"))
+            .chain((0..50).map(|_| "key7".to_owned()))
+            .collect();
+        let found = join_all(
+            keys.iter()
+                .map(|key| finder.find(domain, Key::parse(key).unwrap())),
+        )
+        .await;
+        let elsewhere = finder.find(DomainId(999), Key::parse("key7").unwrap()).await;
+
+        let fids: Vec<Option<u64>> = found
+            .into_iter()
+            .map(|object| object.unwrap().map(|object| object.fid.get()))
+            .collect();
+        let expected: Vec<Option<u64>> = (1..=200)
+            .map(|number| (number <= 100).then_some(number))
+            .chain((0..50).map(|_| Some(7)))
+            .collect();
+        assert_eq!(fids, expected);
+        assert!(elsewhere.unwrap().is_none());
+    })
+    .await;
 }
