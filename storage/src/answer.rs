@@ -18,6 +18,9 @@ pub(crate) const CAPABILITIES: HeaderName = HeaderName::from_static("x-mogul");
 /// Bytes a PUT or a join has stored, in the answers of our nodes.
 pub(crate) const STORED: HeaderName = HeaderName::from_static("x-mogul-stored");
 
+/// How the first line of a page begins.
+const HEADING: &str = "<h1>";
+
 /// Most bytes of an error's body that are read.
 const TEXT_MAX: usize = 1024;
 
@@ -37,11 +40,21 @@ pub(crate) fn of_error(error: &NodeError) -> Response<Body> {
         ),
         NodeError::Device(_) | NodeError::Unreachable(_) => (StatusCode::INTERNAL_SERVER_ERROR, "device"),
     };
-    let mut answer = Response::new(Body::from(text_of(error)));
+    let mut answer = match error {
+        NodeError::OutOfRange { .. } => Response::new(Body::empty()),
+        NodeError::NotFound
+        | NodeError::NoDevice
+        | NodeError::Full
+        | NodeError::Body(_)
+        | NodeError::Unsupported(_)
+        | NodeError::Digest(_)
+        | NodeError::Answer { .. }
+        | NodeError::Device(_)
+        | NodeError::Unreachable(_) => page(status, &text_of(error)),
+    };
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(ERROR, HeaderValue::from_static(name));
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     if let NodeError::OutOfRange { size } = error {
         let range = HeaderValue::from_str(&format!("bytes */{size}"));
         headers.insert(header::CONTENT_RANGE, range.expect("digits are a header value"));
@@ -49,14 +62,29 @@ pub(crate) fn of_error(error: &NodeError) -> Response<Body> {
     answer
 }
 
-/// The line that the body of an error's answer is. What [`error_of`] keeps of it is its text alone.
+/// An answer with a page as mogstored writes it: the status as a heading, then a line of text.
+pub(crate) fn page(status: StatusCode, text: &str) -> Response<Body> {
+    let heading = match (status, status.canonical_reason()) {
+        // Perlbal's own spelling, and its one status without a reason.
+        (StatusCode::BAD_REQUEST, _) => "400 - Bad request".to_owned(),
+        (StatusCode::CREATED, _) | (_, None) => status.as_u16().to_string(),
+        (_, Some(reason)) => format!("{} - {reason}", status.as_u16()),
+    };
+    let mut answer = Response::new(Body::from(format!("{HEADING}{heading}</h1>\n{text}")));
+    *answer.status_mut() = status;
+    let html = HeaderValue::from_static("text/html");
+    answer.headers_mut().insert(header::CONTENT_TYPE, html);
+    answer
+}
+
+/// The line below the heading of an error's page, and all that [`error_of`] keeps of it.
 fn text_of(error: &NodeError) -> String {
     match error {
         NodeError::Body(text) | NodeError::Answer { text, .. } => text.clone(),
         NodeError::Device(source) => source.to_string(),
-        NodeError::NotFound
-        | NodeError::NoDevice
-        | NodeError::Full
+        NodeError::NotFound => String::new(),
+        NodeError::NoDevice => "Base directory does not exist".to_owned(),
+        NodeError::Full
         | NodeError::OutOfRange { .. }
         | NodeError::Unsupported(_)
         | NodeError::Digest(_)
@@ -70,7 +98,7 @@ pub(crate) async fn error_of(method: &Method, answer: Response<Body>) -> NodeErr
     let text = match Limited::new(body, TEXT_MAX).collect().await {
         Ok(body) => String::from_utf8_lossy(&body.to_bytes())
             .lines()
-            .next()
+            .find(|line| !line.starts_with(HEADING))
             .unwrap_or("")
             .to_owned(),
         Err(error) => format!("no text: {error}"),
@@ -86,13 +114,13 @@ pub(crate) async fn error_of(method: &Method, answer: Response<Body>) -> NodeErr
         Some("device") => NodeError::Device(std::io::Error::other(text)),
         Some(name) => match HashType::parse(name) {
             Some(hash) => NodeError::Digest(hash),
-            None => unexpected(head.status, text),
+            None => foreign(method, head.status, &head.headers, text),
         },
         None => foreign(method, head.status, &head.headers, text),
     }
 }
 
-/// What a status of a node that is not ours means.
+/// What a status means that no name of ours explains.
 fn foreign(method: &Method, status: StatusCode, headers: &HeaderMap, text: String) -> NodeError {
     match status {
         // "Base directory does not exist"

@@ -12,10 +12,12 @@ pub mod download;
 pub mod error;
 pub mod fid;
 pub mod local;
+pub mod networks;
 pub mod node;
 mod pieces;
 pub mod remote;
 pub mod server;
+pub mod sidechannel;
 pub mod upload;
 pub mod usage;
 

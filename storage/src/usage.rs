@@ -46,7 +46,8 @@ impl Usage {
 pub(crate) fn read(folder: &Path) -> io::Result<String> {
     let about = rustix::fs::statvfs(folder)?;
     let in_kib = |blocks: u64| blocks.saturating_mul(about.f_frsize) / KIB;
-    let used = in_kib(about.f_blocks.saturating_sub(about.f_bfree));
+    // Original trackers take a device of which nothing is used for one that cannot be read (MogileFS reference §7).
+    let used = in_kib(about.f_blocks.saturating_sub(about.f_bfree)).max(1);
     let available = in_kib(about.f_bavail);
     let total = used + available;
     // As df does: parts of a percent count as a whole one.
@@ -56,6 +57,15 @@ pub(crate) fn read(folder: &Path) -> io::Result<String> {
     Ok(format!(
         "available: {available}\ndevice: {device}\ndisk: {disk}\ntime: {time}\ntotal: {total}\nuse: {percent}%\nused: {used}\n"
     ))
+}
+
+/// The name of the block device that a folder lies on, without its path: `sda1`.
+pub(crate) fn disk_of(folder: &Path) -> io::Result<String> {
+    let (device, _) = mount_of(folder)?;
+    // Volumes are links to the names that the kernel's statistics have.
+    let device = Path::new(&device).canonicalize()?;
+    let name = device.file_name().and_then(|name| name.to_str());
+    name.map(str::to_owned).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 /// What is mounted where the folder lies, and the mount point if it is the folder itself, else the folder.
@@ -73,9 +83,9 @@ fn mount_of(folder: &Path) -> io::Result<(String, String)> {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the usage file carries the node's own clock, by which trackers see that it is alive"
+    reason = "the usage file and the side channel tell the node's own clock, by which others see that it is alive"
 )]
-fn unix_seconds() -> u64 {
+pub(crate) fn unix_seconds() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.unwrap_or_default().as_secs()
 }

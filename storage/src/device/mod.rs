@@ -11,8 +11,11 @@
 pub(crate) mod draft;
 mod folders;
 mod list;
+mod set;
 mod syncs;
 mod whole;
+
+pub use set::Devices;
 
 use std::{
     collections::HashSet,
@@ -20,7 +23,7 @@ use std::{
     io::{self, IoSliceMut},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, atomic::AtomicU64},
+    sync::{Mutex, atomic::AtomicU64},
     time::SystemTime,
 };
 
@@ -40,11 +43,14 @@ use crate::{
 /// The folder of unfinished files below a device.
 const UNFINISHED: &str = "tmp";
 
-/// Folder of the files with which trackers try whether a device can be written (MogileFS `Worker/Monitor.pm`).
-const TEST_WRITE: &str = "test-write";
+/// The file below a device that tells how full it is.
+const USAGE: &str = "usage";
 
-/// Longest name of a test-write file in bytes: that of any file on Linux.
-const TEST_WRITE_NAME_MAX: usize = 255;
+/// Longest name of a file in bytes: that of any file on Linux.
+const NAME_MAX: usize = 255;
+
+/// Most names in a path below a device; those of fids have four.
+const FOLDERS_MAX: usize = 16;
 
 /// When a stored file is answered for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,11 +74,7 @@ pub struct Device {
     folders: Mutex<HashSet<PathBuf>>,
 }
 
-/// The devices that one node serves.
-#[derive(Debug, Default)]
-pub struct Devices(Vec<Arc<Device>>);
-
-/// A file that a device may hold: a fid, or a test-write. Its path comes from integers or a checked name, nothing else.
+/// A file that a device may hold: a fid, or another name. Its path comes from integers or checked names, nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place(String);
 
@@ -93,14 +95,24 @@ impl Place {
         Place(at.path())
     }
 
-    /// Where a test-write file lies, if the name is one that mogstored would take.
-    pub(crate) fn test_write(device: DevId, name: &str) -> Option<Place> {
+    /// Where a file of another name lies, if it is one that mogstored would take and that is not ours to keep: trackers
+    /// write into `test-write`, operators what they like.
+    pub(crate) fn named(device: DevId, path: &str) -> Option<Place> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-        let plain = !name.is_empty()
-            && name.len() <= TEST_WRITE_NAME_MAX
-            && !name.starts_with('.')
-            && name.bytes().all(allowed);
-        plain.then(|| Place(format!("/dev{device}/{TEST_WRITE}/{name}")))
+        let plain = |name: &str| {
+            !name.is_empty()
+                && name.len() <= NAME_MAX
+                && !name.starts_with('.')
+                && name.bytes().all(allowed)
+        };
+        let ours = path.split('/').next() == Some(UNFINISHED);
+        let good = !ours && path.split('/').count() <= FOLDERS_MAX && path.split('/').all(plain);
+        good.then(|| Place(format!("/dev{device}/{path}")))
+    }
+
+    /// What follows the last dot of the name.
+    pub(crate) fn suffix(&self) -> &str {
+        self.0.rsplit_once('.').map_or("", |(_, suffix)| suffix)
     }
 }
 
@@ -126,7 +138,7 @@ impl Device {
         for folder in [unfinished.as_path(), &device.folder(), root] {
             syncs::sync_folder(folder)?;
         }
-        fs::write(device.folder().join("usage"), usage::read(&device.folder())?)?;
+        device.write_usage()?;
         Ok(device)
     }
 
@@ -136,12 +148,7 @@ impl Device {
         self.id
     }
 
-    /// What it promises of a stored file.
-    pub(crate) fn durability(&self) -> Durability {
-        self.durability
-    }
-
-    /// Opens a file for reading.
+    /// Opens a file for reading. A folder is [`NodeError::Device`] with [`io::ErrorKind::IsADirectory`].
     pub(crate) fn read(&self, place: &Place) -> Result<Opened, NodeError> {
         let opened = File::open(self.path(place)).and_then(Opened::new);
         opened.map_err(|error| self.fault(error))
@@ -171,6 +178,24 @@ impl Device {
             Ok(_) => Ok(()),
             Err(_) => Err(NodeError::NoDevice),
         }
+    }
+
+    /// The size of a file or folder in bytes.
+    pub(crate) fn size(&self, place: &Place) -> Result<u64, NodeError> {
+        let about = fs::metadata(self.path(place));
+        Ok(about.map_err(|error| self.fault(error))?.len())
+    }
+
+    /// The block device that it lies on, as the kernel's statistics name it.
+    pub(crate) fn disk(&self) -> io::Result<String> {
+        usage::disk_of(&self.folder())
+    }
+
+    /// Writes the usage file anew, for those who read it from the disk. A reader sees the old one or the new one.
+    fn write_usage(&self) -> io::Result<()> {
+        let fresh = self.unfinished().join(USAGE);
+        fs::write(&fresh, usage::read(&self.folder())?)?;
+        fs::rename(fresh, self.folder().join(USAGE))
     }
 
     /// Its usage file, as fresh as the call.
@@ -211,6 +236,9 @@ impl Device {
 impl Opened {
     fn new(file: File) -> io::Result<Opened> {
         let about = file.metadata()?;
+        if about.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
         Ok(Opened {
             size: about.len(),
             modified: about.modified()?,
@@ -233,24 +261,5 @@ impl Opened {
         let mut bytes = vec![0; length];
         self.file.read_exact_at(&mut bytes, offset)?;
         Ok(Bytes::from(bytes))
-    }
-}
-
-impl Devices {
-    /// The set of these devices.
-    #[must_use]
-    pub fn new(devices: Vec<Device>) -> Devices {
-        Devices(devices.into_iter().map(Arc::new).collect())
-    }
-
-    /// One of them.
-    pub(crate) fn get(&self, id: DevId) -> Result<Arc<Device>, NodeError> {
-        let found = self.0.iter().find(|device| device.id == id);
-        found.cloned().ok_or(NodeError::NoDevice)
-    }
-
-    /// All of them.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Device>> {
-        self.0.iter()
     }
 }

@@ -51,7 +51,7 @@ pub(super) async fn join(device: Arc<Device>, at: DevFid, body: Body) -> Result<
     match parts {
         Some(parts) if !parts.is_empty() && parts.len() <= JOIN_MAX => {
             let stored = blocking(move || device.join(at.fid, &parts)).await?;
-            Ok(stored_answer(stored))
+            Ok(stored_answer(StatusCode::OK, stored))
         }
         Some(_) | None => refuse(
             StatusCode::BAD_REQUEST,

@@ -1,6 +1,6 @@
 //! The storage node's HTTP, as mogstored speaks it, and our extensions.
 //!
-//! What is mogstored's: `PUT`, `GET` (ranges), `HEAD`, `DELETE` of `/devN/b/mmm/ttt/N.fid` and of `/devN/test-write/NAME`,
+//! What is mogstored's: `PUT`, `GET` (ranges), `HEAD`, `DELETE` of `/devN/b/mmm/ttt/N.fid` and of other plain names,
 //! `GET /devN/usage`, and the answers to `/` and `MKCOL` which tell trackers that the node is well and needs no folders
 //! made. What is ours is declared in the `X-Mogul` header of every answer: `durable` (an answered PUT is on
 //! stable storage), `join` (`POST …fid?join` makes a file of others), `list` (`GET /devN/?fids&first=N&limit=M`),
@@ -14,7 +14,7 @@ mod read;
 mod route;
 mod write;
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use axum::{Router, body::Body, extract::State};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -23,6 +23,7 @@ use crate::{
     answer,
     device::{Device, Devices, Durability},
     error::NodeError,
+    fid::DevId,
     node::Removal,
 };
 use route::Route;
@@ -41,41 +42,63 @@ async fn serve(State(devices): State<Arc<Devices>>, request: Request<Body>) -> R
     answer
 }
 
-async fn dispatch(devices: &Devices, request: Request<Body>) -> Result<Response<Body>, NodeError> {
+async fn dispatch(devices: &Arc<Devices>, request: Request<Body>) -> Result<Response<Body>, NodeError> {
     match Route::of(request.method(), request.uri())? {
-        Route::Root => Ok(text("Directory listing disabled\n")),
+        Route::Root => Ok(listing()),
         Route::Options => Ok(options()),
         Route::Folder(device) => {
-            let device = devices.get(device)?;
+            let device = device_of(devices, device).await?;
             blocking(move || device.probe()).await?;
-            Ok(text("Directory listing disabled\n"))
+            Ok(listing())
         }
-        Route::Usage(device) => extensions::usage(devices.get(device)?).await,
-        Route::List { device, first, limit } => extensions::list(devices.get(device)?, first, limit).await,
+        Route::Usage(device) => extensions::usage(device_of(devices, device).await?).await,
+        Route::List { device, first, limit } => extensions::list(device_of(devices, device).await?, first, limit).await,
         Route::Read(device, place) => {
-            read::read(devices.get(device)?, place, request.method(), request.headers()).await
+            read::read(device_of(devices, device).await?, place, request.method(), request.headers()).await
         }
-        Route::Digest(device, place, hash) => extensions::digest(devices.get(device)?, place, hash).await,
-        Route::Write(device, place) => write::write(devices.get(device)?, place, request).await,
-        Route::Join(at) => extensions::join(devices.get(at.device)?, at, request.into_body()).await,
+        Route::Digest(device, place, hash) => extensions::digest(device_of(devices, device).await?, place, hash).await,
+        Route::Write(device, place) => write::write(device_of(devices, device).await?, place, request).await,
+        Route::Join(at) => extensions::join(device_of(devices, at.device).await?, at, request.into_body()).await,
         Route::Remove(device, place) => {
-            let device = devices.get(device)?;
-            match blocking(move || device.remove(&place)).await? {
-                Removal::Removed => Ok(empty(StatusCode::NO_CONTENT)),
-                Removal::WasAbsent => Err(NodeError::NotFound),
+            let device = device_of(devices, device).await?;
+            match blocking(move || device.remove(&place)).await {
+                Ok(Removal::Removed) => Ok(empty(StatusCode::NO_CONTENT)),
+                Ok(Removal::WasAbsent) => Err(NodeError::NotFound),
+                Err(NodeError::Device(error)) if error.kind() == io::ErrorKind::IsADirectory => {
+                    refuse(StatusCode::BAD_REQUEST, "Is a directory")
+                }
+                Err(error) => Err(error),
             }
         }
     }
 }
 
+/// A device that this node serves.
+async fn device_of(devices: &Arc<Devices>, id: DevId) -> Result<Arc<Device>, NodeError> {
+    match devices.get(id) {
+        Err(NodeError::NoDevice) if devices.grows() => {
+            let devices = Arc::clone(devices);
+            blocking(move || {
+                devices.take_up(id);
+                devices.get(id)
+            })
+            .await
+        }
+        found => found,
+    }
+}
+
 /// What this node promises beyond mogstored.
 fn capabilities(devices: &Devices) -> HeaderValue {
-    let durable = |device: &Arc<Device>| device.durability() == Durability::Sync;
-    if devices.iter().all(durable) {
-        HeaderValue::from_static("durable, join, list, digest")
-    } else {
-        HeaderValue::from_static("join, list, digest")
-    }
+    HeaderValue::from_static(match devices.durability() {
+        Durability::Sync => "durable, join, list, digest",
+        Durability::Cache => "join, list, digest",
+    })
+}
+
+/// What mogstored says of a folder; `mogadm check` takes any 2xx for a sign of life.
+fn listing() -> Response<Body> {
+    answer::page(StatusCode::OK, "Directory listing disabled")
 }
 
 fn options() -> Response<Body> {

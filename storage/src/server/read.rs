@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use time::{OffsetDateTime, macros::format_description};
 use tokio::task::JoinHandle;
 
-use super::{blocking, empty};
+use super::{blocking, empty, listing};
 use crate::{
     device::{Device, Opened, Place},
     error::NodeError,
@@ -62,11 +62,21 @@ pub(super) async fn read(
     };
     let found = match find_cached(&device, &place, range.as_ref(), wanted) {
         Some(found) => found,
-        None => blocking(move || find(&device, &place, range.as_ref(), wanted)).await?,
+        None => {
+            let (device, place) = (Arc::clone(&device), place.clone());
+            match blocking(move || find(&device, &place, range.as_ref(), wanted)).await {
+                Err(NodeError::Device(error)) if error.kind() == io::ErrorKind::IsADirectory => {
+                    return Ok(listing());
+                }
+                found => found?,
+            }
+        }
     };
     let modified = http_date(found.opened.modified);
     if headers.get(header::IF_MODIFIED_SINCE) == Some(&modified) {
-        return Ok(empty(StatusCode::NOT_MODIFIED));
+        let mut answer = empty(StatusCode::NOT_MODIFIED);
+        describe(answer.headers_mut(), modified);
+        return Ok(answer);
     }
     let size = found.opened.size;
     let (first, length) = found.range.span(size);
@@ -78,15 +88,36 @@ pub(super) async fn read(
     let mut answer = Response::new(body);
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(header::LAST_MODIFIED, modified);
+    headers.insert(header::CONTENT_TYPE, content_type(place.suffix()));
+    describe(headers, modified);
     if let Range::Part { .. } = found.range {
         let range = HeaderValue::from_str(&format!("bytes {first}-{}/{size}", first + length - 1));
         headers.insert(header::CONTENT_RANGE, range.expect("digits are a header value"));
         *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
     Ok(answer)
+}
+
+fn describe(headers: &mut HeaderMap, modified: HeaderValue) {
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(header::LAST_MODIFIED, modified);
+}
+
+/// What mogstored says of files with this suffix; fids and what it does not know are plain text.
+fn content_type(suffix: &str) -> HeaderValue {
+    HeaderValue::from_static(match suffix {
+        "html" | "htm" => "text/html",
+        "css" => "text/css",
+        "js" => "application/x-javascript",
+        "xml" => "text/xml",
+        "gif" => "image/gif",
+        "jpg" | "jpeg" => "image/jpeg",
+        "png" => "image/png",
+        "mp3" => "audio/mpeg",
+        "pdf" => "application/pdf",
+        "zip" => "application/zip",
+        _ => "text/plain",
+    })
 }
 
 /// Does what [`find`] does if all of it is in memory. Handing a small file over to another thread and back costs several

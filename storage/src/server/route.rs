@@ -1,4 +1,4 @@
-//! Which request means what; a pure function. Only paths that a node writes itself are known.
+//! Which request means what; a pure function. Of a path, only plain names below a device are known.
 
 use http::{Method, StatusCode, Uri};
 
@@ -55,7 +55,7 @@ impl Route {
         let file = DevFid::parse(&format!("/{path}"));
         match (file, *method == Method::POST) {
             (Some(at), true) if query == "join" => Ok(Route::Join(at)),
-            (_, true) => refuse(StatusCode::BAD_REQUEST, "unknown POST"),
+            (_, true) => refuse(StatusCode::BAD_REQUEST, ""),
             (Some(at), false) => Route::of_file(method, at.device, Place::of(at), query),
             (None, false) => Route::of_other(method, path, query),
         }
@@ -70,8 +70,7 @@ impl Route {
             Some(_) | None if reads(method) => Ok(Route::Read(device, place)),
             Some(_) | None if *method == Method::PUT => Ok(Route::Write(device, place)),
             Some(_) | None if *method == Method::DELETE => Ok(Route::Remove(device, place)),
-            // MKCOL among them: 400 tells a tracker that the node makes its folders itself.
-            Some(_) | None => refuse(StatusCode::BAD_REQUEST, "unknown method"),
+            Some(_) | None => refuse(StatusCode::BAD_REQUEST, ""),
         }
     }
 
@@ -79,20 +78,27 @@ impl Route {
         if path.is_empty() && reads(method) {
             return Ok(Route::Root);
         }
-        let Some((device, rest)) = device_of(path) else {
-            return unknown(method);
-        };
-        if let Some(place) = rest
-            .strip_prefix("test-write/")
-            .and_then(|name| Place::test_write(device, name))
-        {
-            return Route::of_file(method, device, place, query);
+        if path.to_ascii_lowercase().replace("%2e", ".").contains("..") {
+            return climbing(method);
         }
+        if !reads(method) && *method != Method::PUT && *method != Method::DELETE {
+            // MKCOL among them: 400 tells a tracker that the node makes its folders itself.
+            return refuse(StatusCode::BAD_REQUEST, "");
+        }
+        let Some((device, rest)) = device_of(path) else {
+            return elsewhere(method, path);
+        };
         match rest {
             "usage" if reads(method) => Ok(Route::Usage(device)),
+            "usage" => refuse(StatusCode::BAD_REQUEST, "Invalid filename"),
             "" if *method == Method::GET && query.starts_with("fids") => list(device, query),
             "" if reads(method) => Ok(Route::Folder(device)),
-            _ => unknown(method),
+            "" if *method == Method::PUT => elsewhere(method, ""),
+            _ => match Place::named(device, rest.trim_end_matches('/')) {
+                Some(place) => Route::of_file(method, device, place, query),
+                None if reads(method) => Err(NodeError::NotFound),
+                None => refuse(StatusCode::BAD_REQUEST, "Invalid filename"),
+            },
         }
     }
 }
@@ -100,17 +106,30 @@ impl Route {
 /// The device at the head of a path, and what follows it.
 fn device_of(path: &str) -> Option<(DevId, &str)> {
     let (head, rest) = path.split_once('/').unwrap_or((path, ""));
-    let device = DevId::new(head.strip_prefix("dev")?.parse().ok()?)?;
-    (head == format!("dev{device}")).then_some((device, rest))
+    Some((DevId::of_folder(head)?, rest))
 }
 
-/// No such path: reading finds nothing there, writing is a mistake.
-fn unknown(method: &Method) -> Result<Route, NodeError> {
+/// A path with `..` in it.
+fn climbing(method: &Method) -> Result<Route, NodeError> {
     if reads(method) {
-        Err(NodeError::NotFound)
+        refuse(StatusCode::FORBIDDEN, "Bogus URL")
     } else {
         refuse(StatusCode::BAD_REQUEST, "Invalid filename")
     }
+}
+
+/// A path below no device: reading finds nothing there, writing is a mistake.
+fn elsewhere(method: &Method, path: &str) -> Result<Route, NodeError> {
+    if *method != Method::PUT {
+        return Err(NodeError::NotFound);
+    }
+    if path.contains('/') {
+        return Err(NodeError::NoDevice);
+    }
+    refuse(
+        StatusCode::BAD_REQUEST,
+        "Does not meet minimum directory requirement",
+    )
 }
 
 /// `fids&first=N&limit=M`
@@ -152,7 +171,7 @@ mod tests {
     fn requests_are_understood_as_the_original_and_our_extensions_mean_them() {
         let device = DevId::new(1).unwrap();
         let place = || Place::of(at(5));
-        let test_write = || Place::test_write(device, "test-write-07").unwrap();
+        let test_write = || Place::named(device, "test-write/test-write-07").unwrap();
         let file = "/dev1/0/000/000/0000000005.fid";
         for (method, target, expected) in [
             ("GET", "/", Route::Root),
@@ -197,12 +216,16 @@ mod tests {
             ("GET", "/etc/passwd", 404),
             ("GET", "/dev1/tmp/0", 404),
             ("GET", "/dev01/usage", 404),
-            ("GET", "/dev1/0/000/001/0000000005.fid", 404),
-            ("GET", "/dev1/test-write/..", 404),
+            ("GET", "/dev1/test-write/..", 403),
+            ("GET", "/dev1/%2e%2E/dev1/usage", 403),
             ("GET", "/dev1/test-write/.hidden", 404),
             ("PUT", "/dev1/usage", 400),
             ("PUT", "/dev1/../../etc/passwd", 400),
-            ("PUT", "/dev1/test-write/a/b", 400),
+            ("PUT", "/dev1", 400),
+            ("PUT", "/file", 400),
+            ("PUT", "/dev01/file", 404),
+            ("PUT", "/dev1/a//b", 400),
+            ("PUT", "/dev1/a%20b", 400),
             ("DELETE", "/dev1/tmp/0", 400),
             ("MKCOL", "/dev1/0/", 400),
             ("MKCOL", "/dev1/test-write/", 400),

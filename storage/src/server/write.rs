@@ -12,7 +12,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::blocking;
 use crate::{
-    answer::STORED,
+    answer::{self, STORED},
     device::{Device, Place, draft::Draft},
     digest::{HashType, Hasher},
     error::NodeError,
@@ -48,16 +48,21 @@ pub(super) async fn write(
         size,
         md5,
     };
+    // Perlbal's one way to say that it has compared the digest.
+    let status = match &request.md5 {
+        Some(_) => StatusCode::CREATED,
+        None => StatusCode::OK,
+    };
     let stored = match size {
         Some(size) if size <= WHOLE_MAX => small(request, writing, size, body).await,
         Some(_) | None => large(request, writing, body).await,
     }?;
-    Ok(stored_answer(stored))
+    Ok(stored_answer(status, stored))
 }
 
 /// The answer to a file that was stored.
-pub(super) fn stored_answer(stored: u64) -> Response<Body> {
-    let mut answer = super::text("<h1>200 - OK</h1>\n");
+pub(super) fn stored_answer(status: StatusCode, stored: u64) -> Response<Body> {
+    let mut answer = answer::page(status, "");
     answer.headers_mut().insert(STORED, HeaderValue::from(stored));
     answer
 }
@@ -191,8 +196,13 @@ impl Put {
         }
         let md5 = writing.hasher.map(Hasher::finish);
         let found = md5.as_ref().and_then(|digests| digests.get(HashType::Md5));
-        if found.map(|digest| &digest.bytes) != self.md5.as_ref() {
-            return Err(NodeError::Digest(HashType::Md5));
+        if let (Some(found), Some(expected)) = (found, &self.md5)
+            && found.bytes != *expected
+        {
+            let text = |bytes| STANDARD_NO_PAD.encode(bytes);
+            let (expected, actual) = (text(expected), text(&found.bytes));
+            let line = format!("Content-MD5 mismatch, expected: {expected} actual: {actual}");
+            return super::refuse(StatusCode::BAD_REQUEST, &line);
         }
         draft.finish()
     }
@@ -232,7 +242,7 @@ fn content_md5(headers: &HeaderMap) -> Result<Option<Vec<u8>>, NodeError> {
         Ok(bytes) if bytes.len() == HashType::Md5.size() => Ok(Some(bytes)),
         Ok(_) | Err(_) => super::refuse(
             StatusCode::BAD_REQUEST,
-            "Content-MD5 mismatch, it is not a digest",
+            &format!("Content-MD5 mismatch, expected: {text}, which is no digest"),
         ),
     }
 }

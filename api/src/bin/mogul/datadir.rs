@@ -233,12 +233,7 @@ fn devices_in(path: &Path) -> io::Result<Vec<DevId>> {
     for entry in std::fs::read_dir(path)? {
         let entry = entry?;
         let name = entry.file_name();
-        let device = name
-            .to_str()
-            .and_then(|name| name.strip_prefix("dev"))
-            .filter(|number| !number.starts_with('0'))
-            .and_then(|number| DevId::new(number.parse().ok()?));
-        if let Some(device) = device
+        if let Some(device) = name.to_str().and_then(DevId::of_folder)
             && entry.path().is_dir()
         {
             devices.push(device);

@@ -1,0 +1,193 @@
+//! The devices that one node serves.
+//!
+//! Those of `mogul server` are given. Those of a node in the manner of mogstored are the folders `devN` below its docroot,
+//! and an operator may make one more while the node runs.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use super::{Device, Durability};
+use crate::{error::NodeError, fid::DevId};
+
+/// How often the usage files are written, as mogstored does (MogileFS reference §24.1).
+const USAGE_EVERY: Duration = Duration::from_secs(10);
+
+/// The devices that one node serves.
+#[derive(Debug)]
+pub struct Devices {
+    open: RwLock<Vec<Arc<Device>>>,
+    docroot: Option<Docroot>,
+    durability: Durability,
+}
+
+/// A folder whose folders `devN` are devices.
+#[derive(Debug)]
+struct Docroot(PathBuf);
+
+impl Devices {
+    /// The set of these devices; it stays as it is.
+    #[must_use]
+    pub fn new(devices: Vec<Device>) -> Devices {
+        let sync = devices.iter().all(|device| device.durability == Durability::Sync);
+        Devices {
+            open: RwLock::new(devices.into_iter().map(Arc::new).collect()),
+            docroot: None,
+            durability: if sync { Durability::Sync } else { Durability::Cache },
+        }
+    }
+
+    /// The folders `devN` below a docroot, those included that are made later. One that cannot be used is left out and
+    /// told of in the log.
+    ///
+    /// # Errors
+    /// The operating system's, if the docroot cannot be read.
+    pub fn below(docroot: &Path, durability: Durability) -> io::Result<Devices> {
+        let devices = Devices {
+            open: RwLock::default(),
+            docroot: Some(Docroot(docroot.canonicalize()?)),
+            durability,
+        };
+        for id in folders_of_devices(docroot)? {
+            devices.take_up(id);
+        }
+        Ok(devices)
+    }
+
+    /// What all of them promise of a stored file.
+    pub(crate) fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    /// The numbers of all of them, ascending.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<DevId> {
+        let mut numbers: Vec<DevId> = self.all().iter().map(|device| device.id).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    /// One of them, if it is in use. Never blocks.
+    pub(crate) fn get(&self, id: DevId) -> Result<Arc<Device>, NodeError> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let found = open.iter().find(|device| device.id == id);
+        found.cloned().ok_or(NodeError::NoDevice)
+    }
+
+    /// Whether a device that is not in use may have appeared: then [`Devices::take_up`] looks for it.
+    pub(crate) fn grows(&self) -> bool {
+        self.docroot.is_some()
+    }
+
+    /// Takes a device into use if its folder is there.
+    pub(crate) fn take_up(&self, id: DevId) {
+        let Some(Docroot(root)) = &self.docroot else {
+            return;
+        };
+        if !root.join(format!("dev{id}")).is_dir() {
+            return;
+        }
+        // Two devices of one folder would sweep each other's unfinished files: the lock is held while one is opened.
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        if open.iter().any(|device| device.id == id) {
+            return;
+        }
+        match Device::open(root, id, self.durability) {
+            Ok(device) => open.push(Arc::new(device)),
+            Err(error) => {
+                tracing::warn!(devid = id.get(), %error, "device cannot be used; it must be writable by this user");
+            }
+        }
+    }
+
+    /// All of them at this moment.
+    pub(crate) fn all(&self) -> Vec<Arc<Device>> {
+        self.open.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps the usage files fresh and takes new folders into use. Never returns.
+    ///
+    /// # Cancel safety
+    /// Dropped at any time, what is being written is finished.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the figures of a disk follow the wall clock; no simulated clock drives it"
+    )]
+    pub async fn tend(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(USAGE_EVERY).await;
+            let devices = Arc::clone(&self);
+            if let Err(lost) = tokio::task::spawn_blocking(move || devices.look()).await {
+                tracing::warn!(error = %lost, "the usage files were not written");
+            }
+        }
+    }
+
+    fn look(&self) {
+        if let Some(Docroot(root)) = &self.docroot {
+            match folders_of_devices(root) {
+                Ok(found) => found.into_iter().for_each(|id| self.take_up(id)),
+                Err(error) => tracing::warn!(path = %root.display(), %error, "the docroot cannot be read"),
+            }
+        }
+        for device in self.all() {
+            if let Err(error) = device.write_usage() {
+                tracing::warn!(devid = device.id.get(), %error, "the usage file was not written");
+            }
+        }
+    }
+}
+
+/// The numbers of the folders `devN` in a folder.
+fn folders_of_devices(docroot: &Path) -> io::Result<Vec<DevId>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(docroot)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if let Some(id) = name.to_str().and_then(DevId::of_folder)
+            && entry.path().is_dir()
+        {
+            found.push(id);
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_below_a_docroot_are_devices_also_those_made_later() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["dev2", "dev10", "dev01", "device3", "dev"] {
+            fs::create_dir(root.path().join(name)).unwrap();
+        }
+        fs::write(root.path().join("dev4"), "no folder").unwrap();
+        let devices = Devices::below(root.path(), Durability::Cache).unwrap();
+        let number = |id| DevId::new(id).unwrap();
+        assert_eq!(devices.numbers(), [number(2), number(10)]);
+
+        fs::create_dir(root.path().join("dev3")).unwrap();
+        devices.look();
+
+        assert_eq!(devices.numbers(), [number(2), number(3), number(10)]);
+        assert!(root.path().join("dev3/usage").is_file());
+    }
+
+    #[test]
+    fn the_usage_file_of_a_device_that_was_unmounted_is_not_written() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("dev1")).unwrap();
+        let devices = Devices::below(root.path(), Durability::Cache).unwrap();
+        fs::remove_dir_all(root.path().join("dev1")).unwrap();
+        fs::create_dir(root.path().join("dev1")).unwrap();
+
+        devices.look();
+
+        assert_eq!(fs::read_dir(root.path().join("dev1")).unwrap().count(), 0);
+    }
+}
