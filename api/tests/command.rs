@@ -126,6 +126,8 @@ fn server(dirs: &[PathBuf]) -> Command {
         "127.0.0.1:0",
         "--storage",
         "127.0.0.1:0",
+        "--sidechannel",
+        "127.0.0.1:0",
     ]);
     command
 }

@@ -52,7 +52,9 @@ impl DevId {
     /// The number of the device whose folder has this name: `dev7`.
     #[must_use]
     pub fn of_folder(name: &str) -> Option<DevId> {
-        let number = name.strip_prefix("dev").filter(|number| !number.starts_with(['0', '+']))?;
+        let number = name
+            .strip_prefix("dev")
+            .filter(|number| !number.starts_with(['0', '+']))?;
         DevId::new(number.parse().ok()?)
     }
 
@@ -132,7 +134,16 @@ mod tests {
     #[test]
     fn only_dev_and_a_number_name_a_folder_of_a_device() {
         assert_eq!(DevId::of_folder("dev10"), DevId::new(10));
-        for name in ["dev", "dev0", "dev01", "dev+1", "dev1x", "device1", "1", "dev16777216"] {
+        for name in [
+            "dev",
+            "dev0",
+            "dev01",
+            "dev+1",
+            "dev1x",
+            "device1",
+            "1",
+            "dev16777216",
+        ] {
             assert_eq!(DevId::of_folder(name), None, "{name}");
         }
     }

@@ -65,7 +65,8 @@ pub(crate) fn disk_of(folder: &Path) -> io::Result<String> {
     // Volumes are links to the names that the kernel's statistics have.
     let device = Path::new(&device).canonicalize()?;
     let name = device.file_name().and_then(|name| name.to_str());
-    name.map(str::to_owned).ok_or_else(|| io::ErrorKind::NotFound.into())
+    name.map(str::to_owned)
+        .ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 /// What is mounted where the folder lies, and the mount point if it is the folder itself, else the folder.

@@ -100,10 +100,7 @@ impl Place {
     pub(crate) fn named(device: DevId, path: &str) -> Option<Place> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
         let plain = |name: &str| {
-            !name.is_empty()
-                && name.len() <= NAME_MAX
-                && !name.starts_with('.')
-                && name.bytes().all(allowed)
+            !name.is_empty() && name.len() <= NAME_MAX && !name.starts_with('.') && name.bytes().all(allowed)
         };
         let ours = path.split('/').next() == Some(UNFINISHED);
         let good = !ours && path.split('/').count() <= FOLDERS_MAX && path.split('/').all(plain);

@@ -52,13 +52,25 @@ async fn dispatch(devices: &Arc<Devices>, request: Request<Body>) -> Result<Resp
             Ok(listing())
         }
         Route::Usage(device) => extensions::usage(device_of(devices, device).await?).await,
-        Route::List { device, first, limit } => extensions::list(device_of(devices, device).await?, first, limit).await,
-        Route::Read(device, place) => {
-            read::read(device_of(devices, device).await?, place, request.method(), request.headers()).await
+        Route::List { device, first, limit } => {
+            extensions::list(device_of(devices, device).await?, first, limit).await
         }
-        Route::Digest(device, place, hash) => extensions::digest(device_of(devices, device).await?, place, hash).await,
+        Route::Read(device, place) => {
+            read::read(
+                device_of(devices, device).await?,
+                place,
+                request.method(),
+                request.headers(),
+            )
+            .await
+        }
+        Route::Digest(device, place, hash) => {
+            extensions::digest(device_of(devices, device).await?, place, hash).await
+        }
         Route::Write(device, place) => write::write(device_of(devices, device).await?, place, request).await,
-        Route::Join(at) => extensions::join(device_of(devices, at.device).await?, at, request.into_body()).await,
+        Route::Join(at) => {
+            extensions::join(device_of(devices, at.device).await?, at, request.into_body()).await
+        }
         Route::Remove(device, place) => {
             let device = device_of(devices, device).await?;
             match blocking(move || device.remove(&place)).await {

@@ -25,7 +25,10 @@ pub(super) struct About<'a> {
 
 /// Answers a line; each line of the answer ends in `\r\n`.
 pub(super) fn answer(line: &str, about: &About<'_>) -> String {
-    let words: Vec<String> = line.split_ascii_whitespace().map(str::to_ascii_lowercase).collect();
+    let words: Vec<String> = line
+        .split_ascii_whitespace()
+        .map(str::to_ascii_lowercase)
+        .collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let lines = match words.as_slice() {
         [] => vec![String::new()],
@@ -79,7 +82,10 @@ mod tests {
             docroot: "/mogdata/h1",
         };
         for (line, expected) in [
-            ("version", "starttime 1795335399\r\nuptime 218\r\nversion 1.80\r\n.\r\n"),
+            (
+                "version",
+                "starttime 1795335399\r\nuptime 218\r\nversion 1.80\r\n.\r\n",
+            ),
             ("obj", ".\r\n"),
             ("", "\r\n"),
             (

@@ -1,10 +1,6 @@
 //! What a line asks; a pure function.
 
-use crate::{
-    device::Place,
-    digest::HashType,
-    fid::DevId,
-};
+use crate::{device::Place, digest::HashType, fid::DevId};
 
 /// A line of the side channel.
 #[derive(Debug, PartialEq, Eq)]
@@ -94,8 +90,14 @@ mod tests {
             ("size a b", Line::Console("size a b")),
             ("SIZE /dev1/x", Line::Console("SIZE /dev1/x")),
             ("MD5 /dev1/x", digest("MD5", HashType::Md5, Urgency::Prompt)),
-            ("MD5 /dev1/x fsck", digest("MD5", HashType::Md5, Urgency::Background)),
-            ("SHA-1 /dev1/x replicate", digest("SHA-1", HashType::Sha1, Urgency::Prompt)),
+            (
+                "MD5 /dev1/x fsck",
+                digest("MD5", HashType::Md5, Urgency::Background),
+            ),
+            (
+                "SHA-1 /dev1/x replicate",
+                digest("SHA-1", HashType::Sha1, Urgency::Prompt),
+            ),
             ("SHA-256 /dev1/x", Line::Console("SHA-256 /dev1/x")),
             ("md5 /dev1/x", Line::Console("md5 /dev1/x")),
             ("watch", Line::Watch),
@@ -114,7 +116,15 @@ mod tests {
         let place = Place::named(device, "0/000").unwrap();
         assert_eq!(place_of("/dev1/0/000"), Some((device, place.clone())));
         assert_eq!(place_of("dev1/0/000/"), Some((device, place)));
-        for uri in ["/", "/dev1", "/dev1/", "/etc/passwd", "/dev1/tmp/0", "/dev1/a b", "/dev1/./x"] {
+        for uri in [
+            "/",
+            "/dev1",
+            "/dev1/",
+            "/etc/passwd",
+            "/dev1/tmp/0",
+            "/dev1/a b",
+            "/dev1/./x",
+        ] {
             assert_eq!(place_of(uri), None, "{uri}");
         }
     }

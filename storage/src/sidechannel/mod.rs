@@ -18,18 +18,12 @@ use std::{
 use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    sync::{Notify, Semaphore},
+    sync::Semaphore,
     task::spawn_blocking,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    device::Devices,
-    digest::HashType,
-    error::NodeError,
-    fid::DevId,
-    usage::unix_seconds,
-};
+use crate::{device::Devices, digest::HashType, error::NodeError, fid::DevId, usage::unix_seconds};
 use console::About;
 use iostat::Meter;
 use line::{Line, Urgency, place_of};
@@ -66,8 +60,8 @@ pub struct Parts {
     pub docroot: String,
     /// Whether `watch` is answered.
     pub watching: Watching,
-    /// Told when a client has asked for the end of the node.
-    pub shutdown: Arc<Notify>,
+    /// Cancelled when a client asks for the end of the node.
+    pub shutdown: CancellationToken,
 }
 
 /// The side channel: cheap to clone, shared by all connections.
@@ -129,7 +123,7 @@ impl SideChannel {
                     Reply::Text(text) => write(stream, &text).await?,
                     Reply::Watch => return self.watch(stream).await,
                     Reply::Shutdown => {
-                        self.0.parts.shutdown.notify_one();
+                        self.0.parts.shutdown.cancel();
                         return Ok(());
                     }
                 }

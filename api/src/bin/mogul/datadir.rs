@@ -98,6 +98,13 @@ impl DataDirs {
     /// # Errors
     /// Any [`DataDirError`]; no device is made then.
     pub(crate) fn open(paths: &[PathBuf]) -> Result<DataDirs, DataDirError> {
+        let dirs = DataDirs::lock_all(paths)?;
+        dirs.check_numbers()?;
+        dirs.check_database()?;
+        Ok(dirs)
+    }
+
+    fn lock_all(paths: &[PathBuf]) -> Result<DataDirs, DataDirError> {
         let mut seen = BTreeSet::new();
         let mut dirs = Vec::new();
         for path in paths {
@@ -112,10 +119,30 @@ impl DataDirs {
             }
             dirs.push(DataDir::open(path)?);
         }
-        let dirs = DataDirs { dirs };
+        Ok(DataDirs { dirs })
+    }
+
+    /// As [`DataDirs::open`], for a node without a database.
+    ///
+    /// # Errors
+    /// Any [`DataDirError`] but those of the database.
+    pub(crate) fn open_devices(paths: &[PathBuf]) -> Result<DataDirs, DataDirError> {
+        let dirs = DataDirs::lock_all(paths)?;
         dirs.check_numbers()?;
-        dirs.check_database()?;
         Ok(dirs)
+    }
+
+    /// The directories' paths.
+    pub(crate) fn paths(&self) -> Vec<String> {
+        self.dirs
+            .iter()
+            .map(|dir| dir.path.display().to_string())
+            .collect()
+    }
+
+    /// Each directory with the device that lies in it.
+    pub(crate) fn found(&self) -> impl Iterator<Item = (PathBuf, Option<DevId>)> {
+        self.dirs.iter().map(|dir| (dir.path.clone(), dir.device))
     }
 
     /// The first directory.

@@ -1,6 +1,6 @@
-//! The accept loop of every HTTP port: limits, TLS, and an orderly end.
+//! The accept loop of every port: limits, the trusted networks, TLS, and an orderly end.
 //!
-//! One loop serves S3, admin and storage alike. Request targets reach the service as they came: nothing here normalises a
+//! One loop serves S3, admin, storage and the tracker port alike. Request targets reach the service as they came: nothing here normalises a
 //! path. A connection costs one task and hyper's buffers, an idle one holds neither a thread nor a large buffer.
 
 use std::{
@@ -19,6 +19,7 @@ use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use mogul_storage::networks::Networks;
 use mogul_tracker::clock::{Clock, SystemClock};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -85,6 +86,8 @@ pub(crate) struct Serving {
     pub(crate) face: &'static str,
     /// TLS, if the port speaks https.
     pub(crate) tls: Option<Tls>,
+    /// Who may connect; others are hung up on.
+    pub(crate) networks: Networks,
     /// What the port bears.
     pub(crate) limits: Limits,
     /// Ends the accept loop; running requests finish, idle connections close.
@@ -139,9 +142,23 @@ impl Listener {
         S::Future: Send,
     {
         let scheme = if serving.tls.is_some() { "https" } else { "http" };
+        let http = serving.clone();
+        self.serve_streams(serving, scheme, move |stream, _| {
+            let (serving, service) = (http.clone(), service.clone());
+            async move { connection(stream, &serving, service).await }
+        });
+    }
+
+    /// Serves a port whose connections speak something else than HTTP: `converse` has one from its beginning to its end,
+    /// which comes soon after [`Serving::stop`]. `scheme` names what is spoken, for the log.
+    pub(crate) fn serve_streams<C, F>(self, serving: Serving, scheme: &'static str, converse: C)
+    where
+        C: Fn(TcpStream, SocketAddr) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
         info!(face = serving.face, address = %self.address, scheme, "listening");
         let tasks = serving.tasks.clone();
-        tasks.spawn(accept(self.socket, serving, service));
+        tasks.spawn(accept(self.socket, serving, converse));
     }
 }
 
@@ -163,20 +180,35 @@ fn reason_of(error: &io::Error) -> String {
     }
 }
 
-async fn accept<S>(socket: TcpListener, serving: Serving, service: S)
+async fn accept<C, F>(socket: TcpListener, serving: Serving, converse: C)
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
+    C: Fn(TcpStream, SocketAddr) -> F + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
 {
     let slots = Arc::new(Semaphore::new(serving.limits.connections_max));
-    while let Some((stream, slot)) = next(&socket, &slots, &serving).await {
-        let (serving, service) = (serving.clone(), service.clone());
-        let tasks = serving.tasks.clone();
-        tasks.spawn(async move {
-            connection(stream, &serving, service).await;
+    while let Some((stream, client, slot)) = next(&socket, &slots, &serving).await {
+        if !serving.networks.admits(client.ip()) {
+            debug!(face = serving.face, %client, "hung up on a client outside the trusted networks");
+            continue;
+        }
+        if let Err(error) = tune(&stream) {
+            debug!(face = serving.face, %error, "could not tune a connection");
+            continue;
+        }
+        let conversation = converse(stream, client);
+        serving.tasks.spawn(async move {
+            conversation.await;
             drop(slot);
         });
     }
+}
+
+/// What every connection needs: small answers go out at once, and a client that is gone is noticed.
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    let unread_max = u32::try_from(UNREAD_MAX.as_millis()).expect("five minutes fit");
+    stream.set_nodelay(true)?;
+    rustix::net::sockopt::set_socket_keepalive(stream, true)?;
+    Ok(rustix::net::sockopt::set_tcp_user_timeout(stream, unread_max)?)
 }
 
 /// The next connection and its slot; `None` when the port shall stop.
@@ -184,13 +216,13 @@ async fn next(
     socket: &TcpListener,
     slots: &Arc<Semaphore>,
     serving: &Serving,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let arrival = async {
         // The slot comes first: what has none stays in the operating system's queue.
         let slot = slots.clone().acquire_owned().await.ok()?;
         loop {
             match socket.accept().await {
-                Ok((stream, _)) => return Some((stream, slot)),
+                Ok((stream, client)) => return Some((stream, client, slot)),
                 Err(error) => {
                     warn!(face = serving.face, %error, "could not accept a connection");
                     SystemClock.sleep(ACCEPT_PAUSE).await;
@@ -209,14 +241,6 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    let unread_max = u32::try_from(UNREAD_MAX.as_millis()).expect("five minutes fit");
-    let tuned = stream
-        .set_nodelay(true)
-        .and_then(|()| Ok(rustix::net::sockopt::set_tcp_user_timeout(&stream, unread_max)?));
-    if let Err(error) = tuned {
-        debug!(face = serving.face, %error, "could not tune a connection");
-        return;
-    }
     let Some(tls) = &serving.tls else {
         return requests(stream, serving, service).await;
     };

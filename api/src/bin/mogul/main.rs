@@ -37,7 +37,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serves S3 from these directories.
-    Server(assemble::ServerArgs),
+    Server(assemble::server::ServerArgs),
+    /// Serves the files of devices to trackers.
+    Store(assemble::store::StoreArgs),
     /// Manages a running server.
     Admin(operate::AdminArgs),
     /// Measures a server.
@@ -58,15 +60,19 @@ const WRONG_START: u8 = 2;
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Server(args) => serve(args),
+        Command::Server(args) => serve(assemble::server::start(args), assemble::server::Server::serve),
+        Command::Store(args) => serve(assemble::store::start(args), assemble::store::Store::serve),
         Command::Admin(args) => run(operate::run(args)),
         Command::Bench(BenchCommand::S3(args)) => run(bench::run(args)),
         Command::Bench(BenchCommand::Tracker(args)) => run(bench::tracker::run(args)),
     }
 }
 
-/// Runs a server until it is told to stop.
-fn serve(args: assemble::ServerArgs) -> ExitCode {
+/// Puts a role together and runs it until it is told to stop.
+fn serve<R, S>(start: impl Future<Output = anyhow::Result<R>>, run: impl FnOnce(R) -> S) -> ExitCode
+where
+    S: Future<Output = anyhow::Result<()>>,
+{
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(assemble::BLOCKING_THREADS_MAX)
@@ -76,9 +82,9 @@ fn serve(args: assemble::ServerArgs) -> ExitCode {
         Err(error) => return failed(&error.into(), ExitCode::FAILURE),
     };
     let ended = runtime.block_on(async {
-        match assemble::start(args).await {
+        match start.await {
             Err(error) => failed(&error, WRONG_START.into()),
-            Ok(server) => match server.serve().await {
+            Ok(role) => match run(role).await {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => failed(&error, ExitCode::FAILURE),
             },

@@ -1,10 +1,10 @@
-//! Signals: SIGTERM and SIGINT end the process in order, SIGHUP reads the TLS files again.
+//! The end of the process: by SIGTERM, SIGINT or a face that is told to; and SIGHUP, which reads the TLS files again.
 
 use std::{io, time::Duration};
 
 use mogul_tracker::clock::{Clock, SystemClock};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::tls::Tls;
@@ -39,12 +39,13 @@ impl Signals {
         })
     }
 
-    /// Resolves when the process shall stop; answers SIGHUP until then.
-    pub(crate) async fn stop_requested(&mut self, tls: Option<&Tls>) {
+    /// Resolves when the process shall stop, by a signal or by `asked`; answers SIGHUP until then.
+    pub(crate) async fn stop_requested(&mut self, asked: &CancellationToken, tls: Option<&Tls>) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
+                () = asked.cancelled() => return,
                 _ = self.hangup.recv() => reload(tls),
             }
         }

@@ -16,7 +16,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use layers::Layers;
 use mogul_api::admin::MetricsAccess;
-use mogul_storage::Durability;
+use mogul_storage::{Durability, networks::Networks, sidechannel::Watching};
 
 /// What is wrong with the configuration. Each is one line that says where and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -120,10 +120,19 @@ settings! {
     admin_metrics: Choice<MetricsAccess> = "admin.metrics", None, Some("open");
     /// Address of the storage node's HTTP. It has no authentication (as in MogileFS): keep it on loopback or a private network.
     storage_listen: SocketAddr = "storage.listen", Some("storage"), Some("127.0.0.1:7500");
+    /// A folder whose folders `devN` are the devices of `mogul store`, instead of DIRs; more may be made while it runs.
+    storage_docroot: Option<PathBuf> = "storage.docroot", Some("docroot"), None;
     /// When a stored file is answered for: `sync` is after it is on stable storage, `cache` when the operating system has it.
     storage_durability: Choice<Durability> = "storage.durability", None, Some("sync");
     /// Devices with less free space than this take no new files.
     storage_min_free: Bytes = "storage.min_free", None, Some("100MiB");
+    /// Address of the storage node's side channel: sizes, digests, utilization of the disks. It has no authentication.
+    sidechannel_listen: SocketAddr = "sidechannel.listen", Some("sidechannel"), Some("127.0.0.1:7501");
+    /// Whether the side channel tells how busy the disks are (`watch`).
+    sidechannel_watch: Choice<Watching> = "sidechannel.watch", None, Some("on");
+    /// Networks whose hosts may connect to the tracker port, the storage node and the side channel, none of which has
+    /// authentication, such as `10.0.0.0/8, ::1`; others are hung up on. Empty: whoever reaches the port.
+    trusted_networks: Networks = "trusted.networks", Some("trusted-networks"), Some("");
     /// Copies that the class `default` keeps; unset: 1 with one DIR, 2 with more.
     copies: Option<u8> = "classes.copies", Some("copies"), None;
     /// Multipart objects up to this size are joined into one file in the background; larger ones stay in segments.

@@ -3,7 +3,11 @@
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use mogul_api::admin::MetricsAccess;
-use mogul_storage::Durability;
+use mogul_storage::{
+    Durability,
+    networks::{Network, Networks},
+    sidechannel::Watching,
+};
 
 /// A type that settings can have.
 pub(crate) trait FromText: Sized {
@@ -165,6 +169,30 @@ impl FromText for Choice<MetricsAccess> {
             "root" => Ok(Choice(MetricsAccess::Root)),
             _ => Err("`open` or `root` is expected".to_owned()),
         }
+    }
+}
+
+impl FromText for Choice<Watching> {
+    const FORM: &'static str = "`on` or `off`";
+
+    fn from_text(text: &str) -> Result<Choice<Watching>, String> {
+        match text {
+            "on" => Ok(Choice(Watching::On)),
+            "off" => Ok(Choice(Watching::Off)),
+            _ => Err("`on` or `off` is expected".to_owned()),
+        }
+    }
+}
+
+impl FromText for Networks {
+    const FORM: &'static str = "list of networks";
+
+    fn from_text(text: &str) -> Result<Networks, String> {
+        let networks = Vec::<String>::from_text(text)?;
+        let parse = |text: &String| text.parse::<Network>().map_err(|error| error.to_string());
+        Ok(Networks::new(
+            networks.iter().map(parse).collect::<Result<_, _>>()?,
+        ))
     }
 }
 

@@ -1,16 +1,7 @@
-//! The assembly of a server, from top to bottom: configuration, ports, data directories, database, devices, tracker, jobs,
-//! faces, and the way back.
-//!
-//! Everything that an operator can have asked wrongly is found before the first port is served: [`start`] fails, and nothing
-//! that a client could have seen was there.
+//! `mogul server`: everything in one process, from top to bottom: configuration, ports, data directories, database, devices,
+//! tracker, jobs, faces, and the way back.
 
-use std::{
-    collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use clap::Args;
@@ -20,38 +11,28 @@ use mogul_api::{
     metrics::Metrics,
     s3::{Parts as S3Parts, Regions, S3, S3Config},
 };
-use mogul_storage::{
-    DevId, Device, Devices, Node, local,
-    remote::{RemoteOptions, remote_apart},
-    server,
-};
+use mogul_storage::{DevId, Device, Devices, local, networks::Networks};
 use mogul_tracker::{
     Parts, Settings, Tracker,
     clock::SystemClock,
     command::devices::{LocalHost, devices_on_record},
-    jobs::{
-        Driver,
-        delete::{self, Delete},
-        expire::{self, Expire},
-        join::Join,
-        monitor::{self, Monitor},
-        replicate::{self, Replicate},
-        sweep::{self, Sweep},
-    },
     meta::{Db, DbConfig},
     model::{Credential, Timestamp, User},
-    nodes::{NodeAddress, Nodes},
+    nodes::Nodes,
     rng::SystemEntropy,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 use tracing::info;
 
+use super::{
+    Life, jobs,
+    node::{NodePorts, StorageNode},
+};
 use crate::{
     config::{Config, Flags},
     credentials::{Origin, RootKey},
     datadir::DataDirs,
     listen::{Limits, Listener, Serving},
-    logging,
     shutdown::{Finish, Signals},
     tls::Tls,
 };
@@ -69,24 +50,8 @@ pub(crate) struct ServerArgs {
     flags: Flags,
 }
 
-/// Threads that wait for disks. A durable write holds one while the device syncs, and the more of them wait together the
-/// more the device's journal merges (reference/technology.md, "Durable small files").
-pub(crate) const BLOCKING_THREADS_MAX: usize = 128;
-
 /// The name of this machine's row in `host`.
 const HOST_NAME: &str = "localhost";
-
-/// Files that are copied at a time: past this, the copies compete with clients for the same disks.
-const REPLICATE_WORKERS: usize = 4;
-
-/// Batches of fids that are deleted at a time.
-const DELETE_WORKERS: usize = 2;
-
-/// How often the join job looks for work that no wake told of.
-const JOIN_PERIOD: Duration = Duration::from_secs(5);
-
-/// How long background work may take to finish its step when the process stops.
-const JOBS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A server of which everything is there but nothing is served yet.
 pub(crate) struct Server {
@@ -106,7 +71,7 @@ pub(crate) struct Server {
 struct Ports {
     s3: Listener,
     admin: Listener,
-    storage: Listener,
+    node: NodePorts,
 }
 
 /// Puts a server together.
@@ -114,12 +79,7 @@ struct Ports {
 /// # Errors
 /// Each is one line that says what to do; nothing is served then.
 pub(crate) async fn start(args: ServerArgs) -> anyhow::Result<Server> {
-    let environment = std::env::vars_os()
-        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
-    let config = Config::load(args.config.as_deref(), environment, &args.flags)?;
-    logging::start(&config.log).map_err(anyhow::Error::msg)?;
-    raise_file_limit();
-    let signals = Signals::catch().context("cannot catch signals")?;
+    let (config, signals) = super::begin(args.config.as_deref(), &args.flags)?;
     let tls = match (&config.tls_cert, &config.tls_key) {
         (Some(cert), Some(key)) => Some(Tls::load(cert, key)?),
         (None, _) | (_, None) => None,
@@ -127,7 +87,7 @@ pub(crate) async fn start(args: ServerArgs) -> anyhow::Result<Server> {
     let ports = Ports {
         s3: Listener::bind(config.s3_listen, "s3.listen", "s3").await?,
         admin: Listener::bind(config.admin_listen, "admin.listen", "admin").await?,
-        storage: Listener::bind(config.storage_listen, "storage.listen", "storage").await?,
+        node: NodePorts::bind(&config).await?,
     };
     let dirs = DataDirs::open(&args.dirs)?;
     let (root, origin) = RootKey::obtain(&config, dirs.first(), &SystemEntropy)?;
@@ -137,7 +97,7 @@ pub(crate) async fn start(args: ServerArgs) -> anyhow::Result<Server> {
     let tracker = open_tracker(db, &devices, &places, &config).await?;
     let numbers: Vec<DevId> = places.iter().map(|(_, device)| *device).collect();
     tracker
-        .register_local(local_host(ports.storage.address()), &numbers)
+        .register_local(local_host(ports.node.http()), &numbers)
         .await
         .context("cannot register the devices")?;
     Ok(Server {
@@ -159,26 +119,32 @@ impl Server {
     /// # Errors
     /// If what the tracker keeps could not be laid down; the next start collects it.
     pub(crate) async fn serve(mut self) -> anyhow::Result<()> {
-        let (stop, requests) = (CancellationToken::new(), TaskTracker::new());
-        let driver = self.start_jobs();
-        let s3 = self.s3(&requests);
+        let life = Life::default();
+        let driver = jobs::start(&self.tracker);
+        let s3 = self.s3(&life.tasks);
         self.greet();
         let serving = |face, tls: Option<&Tls>| Serving {
             face,
             tls: tls.cloned(),
+            networks: Networks::default(),
             limits: Limits::of(&self.config),
-            stop: stop.clone(),
-            tasks: requests.clone(),
+            stop: life.stop.clone(),
+            tasks: life.tasks.clone(),
         };
         let tls = self.tls.as_ref();
         let Ports {
             s3: s3_port,
             admin: admin_port,
-            storage: storage_port,
+            node,
         } = self.ports;
-        storage_port.serve(
-            serving("storage", None),
-            server::router(Arc::clone(&self.devices)),
+        let docroot = self.dirs.paths().join(",");
+        node.serve(
+            StorageNode {
+                devices: Arc::clone(&self.devices),
+                docroot,
+            },
+            &self.config,
+            &life,
         );
         admin_port.serve(
             serving("admin", tls),
@@ -191,15 +157,8 @@ impl Server {
             "ready"
         );
 
-        self.signals.stop_requested(tls).await;
-        info!(
-            grace_s = self.config.shutdown_grace.as_secs(),
-            "stopping: running requests finish"
-        );
-        stop.cancel();
-        requests.close();
-        let finish = self.signals.finish(&requests, self.config.shutdown_grace).await;
-        driver.stop(JOBS_PATIENCE).await;
+        let finish = life.end(&mut self.signals, &self.config, tls).await;
+        driver.stop(jobs::PATIENCE).await;
         let closed = self
             .tracker
             .close()
@@ -246,25 +205,13 @@ impl Server {
         }
     }
 
-    fn start_jobs(&self) -> Driver {
-        let tracker = &self.tracker;
-        let driver = Driver::new(
-            Arc::new(SystemClock),
-            tracker.wakes().clone(),
-            tracker.jobs().clone(),
-        );
-        driver.spawn(&Monitor::new(tracker), 1, monitor::PERIOD);
-        driver.spawn(&Replicate::new(tracker), REPLICATE_WORKERS, replicate::PERIOD);
-        driver.spawn(&Delete::new(tracker), DELETE_WORKERS, delete::PERIOD);
-        driver.spawn(&Join::new(tracker), 1, JOIN_PERIOD);
-        driver.spawn(&Sweep::new(tracker), 1, sweep::PERIOD);
-        driver.spawn(&Expire::new(tracker), 1, expire::PERIOD);
-        driver
-    }
-
     /// What the operator does next, at the first start only: it has the secret.
     fn greet(&self) {
-        let endpoint = format!("{}://{}", self.scheme(), reachable(self.ports.s3.address()));
+        let endpoint = format!(
+            "{}://{}",
+            self.scheme(),
+            super::reachable(self.ports.s3.address())
+        );
         match self.origin {
             Origin::Made => println!(
                 "{}",
@@ -311,7 +258,7 @@ async fn open_tracker(
     let copies = if places.len() > 1 { 2 } else { 1 };
     let parts = Parts {
         db,
-        nodes: Nodes::connecting(nodes, Arc::new(connect)),
+        nodes: Nodes::connecting(nodes, Arc::new(super::connect)),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         settings: Settings {
@@ -326,41 +273,12 @@ async fn open_tracker(
         .context("cannot begin on this database")
 }
 
-/// Reaches the storage node of a host that another process serves.
-fn connect(address: &NodeAddress) -> Node {
-    remote_apart(
-        &address.ip,
-        address.port,
-        address.get_port,
-        &RemoteOptions::default(),
-    )
-}
-
-/// An address that this machine can connect to: one that stands for all addresses is none.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port())
-    } else {
-        address
-    }
-}
-
 /// This machine, as other processes on the same database would reach its storage node.
 fn local_host(address: SocketAddr) -> LocalHost {
-    let address = reachable(address);
+    let address = super::reachable(address);
     LocalHost {
         name: HOST_NAME.to_owned(),
         ip: address.ip().to_string(),
         port: address.port(),
-    }
-}
-
-/// Shells allow 1,024 open files; the hard limit is what the machine means.
-fn raise_file_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::warn!(%error, "could not raise the limit of open files");
     }
 }

@@ -1,0 +1,45 @@
+//! The background work of a process that has the database.
+
+use std::{sync::Arc, time::Duration};
+
+use mogul_tracker::{
+    Tracker,
+    clock::SystemClock,
+    jobs::{
+        Driver,
+        delete::{self, Delete},
+        expire::{self, Expire},
+        join::Join,
+        monitor::{self, Monitor},
+        replicate::{self, Replicate},
+        sweep::{self, Sweep},
+    },
+};
+
+/// Files that are copied at a time: past this, the copies compete with clients for the same disks.
+const REPLICATE_WORKERS: usize = 4;
+
+/// Batches of fids that are deleted at a time.
+const DELETE_WORKERS: usize = 2;
+
+/// How often the join job looks for work that no wake told of.
+const JOIN_PERIOD: Duration = Duration::from_secs(5);
+
+/// How long background work may take to finish its step when the process stops.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Starts all jobs.
+pub(super) fn start(tracker: &Tracker) -> Driver {
+    let driver = Driver::new(
+        Arc::new(SystemClock),
+        tracker.wakes().clone(),
+        tracker.jobs().clone(),
+    );
+    driver.spawn(&Monitor::new(tracker), 1, monitor::PERIOD);
+    driver.spawn(&Replicate::new(tracker), REPLICATE_WORKERS, replicate::PERIOD);
+    driver.spawn(&Delete::new(tracker), DELETE_WORKERS, delete::PERIOD);
+    driver.spawn(&Join::new(tracker), 1, JOIN_PERIOD);
+    driver.spawn(&Sweep::new(tracker), 1, sweep::PERIOD);
+    driver.spawn(&Expire::new(tracker), 1, expire::PERIOD);
+    driver
+}

@@ -1,0 +1,110 @@
+//! `mogul store`: a storage node and its side channel, without a database.
+//!
+//! Its devices are DIRs with one device each, as of `mogul server`, or the folders `devN` below a docroot, as of mogstored.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use mogul_storage::{Device, Devices};
+use tracing::info;
+
+use super::{
+    Life,
+    node::{NodePorts, StorageNode},
+};
+use crate::{
+    config::{Config, Flags},
+    datadir::DataDirs,
+    shutdown::{Finish, Signals},
+};
+
+/// Serves the files of devices to trackers: a storage node, without a database.
+#[derive(Debug, Args)]
+pub(crate) struct StoreArgs {
+    /// Directories that hold one device `devN` each; instead of --docroot.
+    #[arg(value_name = "DIR")]
+    dirs: Vec<PathBuf>,
+    /// The configuration file, TOML; see docs/configuration.md.
+    #[arg(long, short, value_name = "FILE", env = "MOGUL_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// A storage node of which everything is there but nothing is served yet.
+pub(crate) struct Store {
+    config: Config,
+    ports: NodePorts,
+    node: StorageNode,
+    /// Held for its locks.
+    dirs: Option<DataDirs>,
+    signals: Signals,
+}
+
+/// Puts a storage node together.
+///
+/// # Errors
+/// Each is one line that says what to do; nothing is served then.
+pub(crate) async fn start(args: StoreArgs) -> anyhow::Result<Store> {
+    let (config, signals) = super::begin(args.config.as_deref(), &args.flags)?;
+    let ports = NodePorts::bind(&config).await?;
+    let (node, dirs) = match (&config.storage_docroot, args.dirs.as_slice()) {
+        (Some(docroot), []) => {
+            let devices = Devices::below(docroot, config.storage_durability.0)
+                .with_context(|| format!("cannot use the docroot {}", docroot.display()))?;
+            (StorageNode::new(devices, docroot.display().to_string()), None)
+        }
+        (None, []) => bail!("nothing to serve: give DIRs with one device each, or --docroot DIR"),
+        (Some(_), _) => bail!("give DIRs or --docroot (storage.docroot), not both"),
+        (None, dirs) => {
+            let dirs = DataDirs::open_devices(dirs)?;
+            let devices = Devices::new(open(&dirs, &config)?);
+            (StorageNode::new(devices, dirs.paths().join(",")), Some(dirs))
+        }
+    };
+    Ok(Store {
+        config,
+        ports,
+        node,
+        dirs,
+        signals,
+    })
+}
+
+impl Store {
+    /// Serves until a signal or a `shutdown` on the side channel, then lets running requests finish.
+    ///
+    /// # Errors
+    /// None; the type is that of every role.
+    pub(crate) async fn serve(mut self) -> anyhow::Result<()> {
+        let life = Life::default();
+        let devices = self.node.devices.numbers().len();
+        self.ports.serve(self.node, &self.config, &life);
+        info!(version = env!("CARGO_PKG_VERSION"), devices, "ready");
+
+        let finish = life.end(&mut self.signals, &self.config, None).await;
+        drop(self.dirs);
+        info!(complete = finish == Finish::Complete, "stopped");
+        Ok(())
+    }
+}
+
+/// Opens the devices of DIRs. A new DIR has no number here: the database of the trackers gives those.
+fn open(dirs: &DataDirs, config: &Config) -> anyhow::Result<Vec<Device>> {
+    let open = |(root, id): (PathBuf, Option<mogul_storage::DevId>)| {
+        let Some(id) = id else {
+            bail!(
+                "{} holds no device: make its folder devN, N as in `device add` on the tracker",
+                root.display()
+            );
+        };
+        Device::open(&root, id, config.storage_durability.0).with_context(|| {
+            format!(
+                "cannot use device {}/dev{id}; give a DIR that this user may write",
+                root.display()
+            )
+        })
+    };
+    dirs.found().map(open).collect()
+}
