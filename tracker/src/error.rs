@@ -177,15 +177,37 @@ pub enum Error {
     Internal(String),
 }
 
-/// An error with its causes, as one line of the log.
+/// An error with its causes, as one line. A cause that the text before ends with (sqlx repeats them) is said once.
 #[must_use]
-pub fn chain(error: &Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        source = cause.source();
     }
-    text
+    text.replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An error that repeats its cause, as sqlx's do.
+    #[derive(Debug, thiserror::Error)]
+    #[error("refused: {0}")]
+    struct Repeating(#[source] std::io::Error);
+
+    #[test]
+    fn the_line_of_an_error_has_each_cause_once() {
+        let cause = Repeating(std::io::Error::other("no\nroom"));
+
+        let line = chain(&Error::Database(Box::new(cause)));
+
+        assert_eq!(line, "the database failed: refused: no room");
+    }
 }

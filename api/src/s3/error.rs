@@ -8,6 +8,7 @@ use axum::body::Body;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use mogul_tracker::{
     Error,
+    error::chain,
     model::{KeyError, PartNumber},
 };
 
@@ -247,18 +248,6 @@ impl From<Error> for S3Error {
         translated.cause = translated.status().is_server_error().then_some(cause);
         translated
     }
-}
-
-/// An error and what caused it, in one line.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 fn translate(error: &Error) -> S3Error {

@@ -230,7 +230,8 @@ impl RootKey {
   export AWS_ACCESS_KEY_ID={access}
   export AWS_SECRET_ACCESS_KEY={secret}
   export AWS_DEFAULT_REGION={region}
-  aws --endpoint-url {endpoint} s3 mb s3://my-first-bucket
+  export AWS_ENDPOINT_URL={endpoint}
+  aws s3 mb s3://my-first-bucket
 ",
             file = dir.join(FILE).display(),
             access = self.access_key.0,

@@ -18,6 +18,7 @@ mod tls;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mogul_tracker::error::chain;
 use tokio::runtime::Builder;
 
 /// An S3 object store that is also a complete `MogileFS`.
@@ -25,7 +26,6 @@ use tokio::runtime::Builder;
 #[command(
     name = "mogul",
     version,
-    about,
     subcommand_required = true,
     arg_required_else_help = true
 )]
@@ -108,7 +108,6 @@ fn run(tool: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
 
 /// Tells why, on one line.
 fn failed(error: &anyhow::Error, code: ExitCode) -> ExitCode {
-    let line = format!("{error:#}").replace('\n', " ");
-    eprintln!("mogul: {line}");
+    eprintln!("mogul: {}", chain(error.as_ref()));
     code
 }
