@@ -148,7 +148,7 @@ async fn identify(State(s3): State<S3>, mut request: Request, next: Next) -> Res
         sent: answer.body().size_hint().exact().unwrap_or(0),
     });
     if path.starts_with("/admin/") {
-        let elapsed_ms = took.as_millis();
+        let elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         info!(request_id = id.as_str(), %method, path, status = answer.status().as_u16(), elapsed_ms, "admin request");
     }
     answer

@@ -143,7 +143,7 @@ impl S3 {
             path = asked.uri.path(),
             status = response.status().as_u16(),
             bytes = sent,
-            elapsed_ms = took.as_millis(),
+            elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "request answered"
         );
         response
