@@ -4,15 +4,16 @@ use axum::{Json, extract::State};
 use http::StatusCode;
 use mogul_tracker::{
     Tracker,
+    command::buckets::Page,
     model::{AccessKey, User},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    answer::{Created, place},
+    answer::{Created, PageQuery, next, place},
     error::Problem,
-    extract::{Named, OptionalBody},
+    extract::{Named, OptionalBody, Parameters},
     users::{KeyBody, NewKeyView},
 };
 
@@ -38,38 +39,51 @@ impl From<(AccessKey, User)> for KeyView {
     }
 }
 
-/// Keys by id, at most 10,000.
+/// A page of keys by id.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Keys)]
-pub(super) struct KeysView {
+pub(super) struct KeysPage {
     /// The keys.
     keys: Vec<KeyView>,
+    /// What to give as `after` for the next page, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next: Option<String>,
 }
 
-impl KeysView {
-    fn of(keys: Vec<(AccessKey, User)>) -> Json<KeysView> {
-        Json(KeysView {
-            keys: keys.into_iter().map(KeyView::from).collect(),
+impl KeysPage {
+    fn of(page: Page<(AccessKey, User)>) -> Json<KeysPage> {
+        Json(KeysPage {
+            next: next(&page, |(key, _)| key.0.clone()),
+            keys: page.entries.into_iter().map(KeyView::from).collect(),
         })
     }
 }
 
 /// Lists all keys but root's own, which is not in the database.
-#[utoipa::path(get, path = "/admin/v1/keys", operation_id = "list_keys", tag = "keys",
-    responses((status = 200, description = "The keys.", body = KeysView)))]
-pub(super) async fn list(State(tracker): State<Tracker>) -> Result<Json<KeysView>, Problem> {
-    Ok(KeysView::of(tracker.list_keys(None).await?))
+#[utoipa::path(get, path = "/admin/v1/keys", operation_id = "list_keys", tag = "keys", params(PageQuery),
+    responses((status = 200, description = "A page of keys.", body = KeysPage)))]
+pub(super) async fn list(
+    State(tracker): State<Tracker>,
+    Parameters(query): Parameters<PageQuery>,
+) -> Result<Json<KeysPage>, Problem> {
+    let page = tracker.list_keys(None, query.after(), query.limit()?).await?;
+    Ok(KeysPage::of(page))
 }
 
 /// Lists the keys of one user.
 #[utoipa::path(get, path = "/admin/v1/users/{name}/keys", operation_id = "list_user_keys", tag = "keys",
-    params(("name" = String, Path, description = "The user's name.")),
-    responses((status = 200, description = "Its keys.", body = KeysView)))]
+    params(("name" = String, Path, description = "The user's name."), PageQuery),
+    responses((status = 200, description = "A page of its keys.", body = KeysPage)))]
 pub(super) async fn list_of(
     State(tracker): State<Tracker>,
     Named(user): Named<String>,
-) -> Result<Json<KeysView>, Problem> {
-    Ok(KeysView::of(tracker.list_keys(Some(&user)).await?))
+    Parameters(query): Parameters<PageQuery>,
+) -> Result<Json<KeysPage>, Problem> {
+    let page = tracker
+        .list_keys(Some(&user), query.after(), query.limit()?)
+        .await?;
+    Ok(KeysPage::of(page))
 }
 
 /// Adds a key to a user; made by the server if the request brings none.

@@ -138,21 +138,49 @@ async fn users_are_listed_in_pages() {
         world.user(name).await;
     }
 
-    let (mut names, mut after) = (Vec::new(), String::new());
-    loop {
-        let (_, page) = world
-            .admin(call("GET", format!("/admin/v1/users?after={after}&limit=2")))
-            .await;
-        let users = page["users"].as_array().unwrap();
-        assert!(users.len() <= 2);
-        names.extend(users.iter().map(|user| user["name"].as_str().unwrap().to_owned()));
-        match page["next"].as_str() {
-            Some(next) => after = next.to_owned(),
-            None => break,
-        }
-    }
+    let names = in_pages(&world, "/admin/v1/users", "users", "name").await;
 
     assert_eq!(names, ["a", "b", "c", "d", "e"]);
+}
+
+#[tokio::test]
+async fn keys_are_listed_in_pages() {
+    let world = World::new().await;
+    for name in ["ann", "bob"] {
+        world.user(name).await;
+    }
+    for key in ["KEY4", "KEY2", "KEY3", "KEY1"] {
+        let body = json!({"access_key": key, "secret_key": "a-secret-key"});
+        world.admin(post("/admin/v1/users/ann/keys", &body)).await;
+    }
+
+    let of_ann = in_pages(&world, "/admin/v1/users/ann/keys", "keys", "access_key").await;
+    let all = in_pages(&world, "/admin/v1/keys", "keys", "access_key").await;
+
+    assert_eq!(of_ann[..4], ["KEY1", "KEY2", "KEY3", "KEY4"]);
+    assert_eq!((of_ann.len(), all.len()), (5, 6));
+    assert!(all.is_sorted());
+}
+
+/// A member of all entries of a collection, read two at a time.
+async fn in_pages(world: &World, path: &str, collection: &str, member: &str) -> Vec<String> {
+    let (mut found, mut after) = (Vec::new(), String::new());
+    loop {
+        let (_, page) = world
+            .admin(call("GET", format!("{path}?after={after}&limit=2")))
+            .await;
+        let entries = page[collection].as_array().unwrap();
+        assert!(entries.len() <= 2);
+        found.extend(
+            entries
+                .iter()
+                .map(|entry| entry[member].as_str().unwrap().to_owned()),
+        );
+        match page["next"].as_str() {
+            Some(next) => after = next.to_owned(),
+            None => return found,
+        }
+    }
 }
 
 #[tokio::test]

@@ -21,8 +21,6 @@ use crate::{
 const CREDENTIAL_FRESH: Duration = Duration::from_secs(1);
 /// Credentials kept in memory; beyond it all are forgotten and read again.
 const CREDENTIALS_MAX: usize = 10_000;
-/// Most keys that are listed.
-const KEYS_MAX: usize = 10_000;
 /// Length of the access keys we make, `MG` included.
 const ACCESS_KEY_LENGTH: usize = 20;
 /// Length of the secret keys we make: 40 of 64 characters are 240 bits.
@@ -173,11 +171,17 @@ impl Tracker {
             .await
     }
 
-    /// The keys of a user (of all if `None`), without their secrets; at most [`KEYS_MAX`].
+    /// The keys of a user (of all if `None`) by their ids, behind `after`, at most `limit`, without their secrets. Root's
+    /// own, which is not in the database, is not among them.
     ///
     /// # Errors
     /// [`Error::UnknownUser`], [`Error::Database`].
-    pub async fn list_keys(&self, user: Option<&str>) -> Result<Vec<(AccessKey, User)>, Error> {
+    pub async fn list_keys(
+        &self,
+        user: Option<&str>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<(AccessKey, User)>, Error> {
         let mut tx = self.db().reader().await?;
         let id = match user {
             None => None,
@@ -187,11 +191,13 @@ impl Tracker {
                 Some(found.ok_or(Error::UnknownUser)?.id)
             }
         };
-        let credentials = users::credentials(&mut tx, id.as_ref(), KEYS_MAX).await?;
-        Ok(credentials
+        let (after, one_more) = (after.unwrap_or(""), limit.saturating_add(1));
+        let credentials = users::credentials_page(&mut tx, id.as_ref(), after, one_more).await?;
+        let keys = credentials
             .into_iter()
             .map(|key| (key.access_key, key.user))
-            .collect())
+            .collect();
+        Ok(Page::cut(keys, limit))
     }
 
     /// Removes a key.

@@ -98,26 +98,28 @@ pub(crate) async fn credential(tx: &mut Tx, key: &AccessKey) -> Result<Option<Cr
 const KEYS: Sql = sql(
     "select k.access_key, k.secret_key, k.created_at, k.user_id, u.name, u.display_name, u.email, \
      u.created_at from mogul_key k left join mogul_user u on u.user_id = k.user_id \
-     order by k.access_key limit ?",
+     where k.access_key > ? order by k.access_key limit ?",
 );
 const KEYS_OF: Sql = sql(
     "select k.access_key, k.secret_key, k.created_at, k.user_id, u.name, u.display_name, u.email, \
      u.created_at from mogul_key k left join mogul_user u on u.user_id = k.user_id \
-     where k.user_id = ? order by k.access_key limit ?",
+     where k.user_id = ? and k.access_key > ? order by k.access_key limit ?",
 );
 
-/// Keys of one user, or of all, by name.
-pub(crate) async fn credentials(
+/// Keys of one user, or of all, by their ids behind `after`.
+pub(crate) async fn credentials_page(
     tx: &mut Tx,
     user: Option<&UserId>,
+    after: &str,
     limit: usize,
 ) -> Result<Vec<Credential>, Error> {
+    let mut args = vec![after.into(), limit.into()];
     let rows = match user {
         Some(user) => {
-            tx.rows(&KEYS_OF, vec![user.0.as_str().into(), limit.into()])
-                .await?
+            args.insert(0, user.0.as_str().into());
+            tx.rows(&KEYS_OF, args).await?
         }
-        None => tx.rows(&KEYS, vec![limit.into()]).await?,
+        None => tx.rows(&KEYS, args).await?,
     };
     rows.iter().map(credential_of).collect()
 }

@@ -120,7 +120,15 @@ async fn a_user_with_buckets_stays_and_one_without_takes_its_keys_along() {
 
         let kept = tracker.remove_user("ann").await;
         assert!(matches!(kept, Err(Error::UserOwnsBuckets)), "{kept:?}");
-        assert_eq!(tracker.list_keys(Some("ann")).await.unwrap().len(), 2);
+        assert_eq!(
+            tracker
+                .list_keys(Some("ann"), None, 10)
+                .await
+                .unwrap()
+                .entries
+                .len(),
+            2
+        );
 
         tracker.delete_bucket(&name).await.unwrap();
         tracker.remove_user("ann").await.unwrap();
@@ -133,7 +141,7 @@ async fn a_user_with_buckets_stays_and_one_without_takes_its_keys_along() {
             Err(Error::UnknownUser)
         ));
         assert!(matches!(
-            tracker.list_keys(Some("ann")).await,
+            tracker.list_keys(Some("ann"), None, 10).await,
             Err(Error::UnknownUser)
         ));
     })
@@ -151,7 +159,7 @@ async fn root_is_always_there_and_can_have_more_keys() {
 
         assert_eq!(found.user, User::root());
         assert_eq!(tracker.user(&UserId::root()).await.unwrap(), User::root());
-        assert_eq!(tracker.list_keys(None).await.unwrap().len(), 1);
+        assert_eq!(tracker.list_keys(None, None, 10).await.unwrap().entries.len(), 1);
         assert!(matches!(
             tracker.remove_user("root").await,
             Err(Error::UnknownUser)

@@ -68,17 +68,16 @@ impl Admin {
     }
 
     pub(super) async fn users(&mut self) -> anyhow::Result<Vec<Value>> {
-        self.all("users").await
+        self.all("/admin/v1/users", "users").await
     }
 
-    /// All entries of a collection, page by page.
-    async fn all(&mut self, collection: &str) -> anyhow::Result<Vec<Value>> {
-        let path = format!("/admin/v1/{collection}");
+    /// All entries of the collection at a path, page by page; `name` is the member of the answers that has them.
+    async fn all(&mut self, path: &str, name: &str) -> anyhow::Result<Vec<Value>> {
         let (mut entries, mut after) = (Vec::new(), String::new());
         loop {
             let query = [("after", after.as_str()), ("limit", PAGE)];
-            let mut page = self.call(Method::GET, &path, &query, Vec::new()).await?;
-            entries.append(&mut listed(&mut page, collection)?);
+            let mut page = self.call(Method::GET, path, &query, Vec::new()).await?;
+            entries.append(&mut listed(&mut page, name)?);
             match page["next"].as_str() {
                 Some(next) => next.clone_into(&mut after),
                 None => return Ok(entries),
@@ -102,8 +101,7 @@ impl Admin {
             Some(user) => format!("/admin/v1/users/{}/keys", encode(user)),
             None => "/admin/v1/keys".to_owned(),
         };
-        let mut answer = self.call(Method::GET, &path, &[], Vec::new()).await?;
-        listed(&mut answer, "keys")
+        self.all(&path, "keys").await
     }
 
     pub(super) async fn remove_key(&mut self, access_key: &str) -> anyhow::Result<()> {
@@ -117,7 +115,7 @@ impl Admin {
     }
 
     pub(super) async fn tokens(&mut self) -> anyhow::Result<Vec<Value>> {
-        self.all("tokens").await
+        self.all("/admin/v1/tokens", "tokens").await
     }
 
     pub(super) async fn remove_token(&mut self, name: &str) -> anyhow::Result<()> {
