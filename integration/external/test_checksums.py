@@ -39,6 +39,17 @@ def test_a_checksum_in_a_header_is_checked_kept_and_shown(either, either_bucket,
     assert wire.request("HEAD", f"/{either_bucket}/w").status == 404
 
 
+@pytest.mark.parametrize("algorithm", ["XXHASH64", "XXHASH3", "XXHASH128"])
+def test_each_way_in_which_xxhash_takes_a_length_agrees_with_another_implementation(wire, bucket, algorithm):
+    # XXH3 has a way of its own for up to 16, 128, 240 and more bytes, XXH64 for up to 31; and both work in blocks.
+    for length in (0, 1, 3, 4, 8, 9, 16, 17, 31, 32, 33, 128, 129, 240, 241, 1023, 1024, 1025, 65_537):
+        body = BODY[:length]
+
+        stored = wire.request("PUT", f"/{bucket}/k", headers={header(algorithm): value(algorithm, body)}, body=body)
+
+        assert stored.status == 200, (length, stored)
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("kind", [chunked.UNSIGNED_TRAILER, chunked.SIGNED_TRAILER])
 def test_a_checksum_in_a_trailer_is_checked_kept_and_shown(either, either_bucket, algorithm, kind):
