@@ -1,6 +1,6 @@
 //! Objects through the commands, on every engine.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use mogul_storage::upload::Target;
 use mogul_tracker::{
@@ -33,6 +33,36 @@ async fn what_is_stored_is_read_back_whole_and_in_ranges() {
         assert!(matches!(world.get("a").await, Err(Error::UnknownKey)));
     })
     .await;
+}
+
+#[tokio::test]
+async fn reads_are_served_here_where_they_can_be_and_spread_where_they_cannot() {
+    let mut world = World::new(&[&[1], &[2], &[3]]).await;
+    let names: Vec<String> = (0..12).map(|number| number.to_string()).collect();
+    for name in &names {
+        world.put(name, b"x").await;
+    }
+    world.restart_at(1).await;
+
+    let (mut here, mut elsewhere) = (0, 0);
+    for name in &names {
+        let object = world.object(name).await;
+        let mut first = BTreeSet::new();
+        for _ in 0..64 {
+            let read = world.tracker.readable(&object, 0, 1).await.unwrap();
+            assert_eq!(read[0].sources.len(), 2, "the other copy stands by");
+            first.insert(read[0].sources[0].device);
+        }
+        if object.replicas.contains(&dev(1)) {
+            here += 1;
+            assert_eq!(first, BTreeSet::from([dev(1)]));
+        } else {
+            elsewhere += 1;
+            assert_eq!(first, BTreeSet::from([dev(2), dev(3)]));
+        }
+    }
+
+    assert!(here > 0 && elsewhere > 0, "{here} {elsewhere}");
 }
 
 #[tokio::test]
@@ -118,17 +148,7 @@ async fn too_few_copies_are_accepted_or_refused_as_the_class_says() {
         let mut world = Stock::new(db, 2).await;
         let put = async |world: &Stock, name: &str| {
             let (opened, stored) = world.store(b"x", Some(1)).await;
-            let request = PutVersion {
-                opened,
-                stored,
-                key: key(name),
-                owner: UserId::root(),
-                attributes: Attributes::default(),
-                tags: Tags::new(),
-                checksum: None,
-                condition: WriteCondition::default(),
-            };
-            world.tracker.put_version(request).await
+            world.record(name, opened, stored).await
         };
 
         let accepted = put(&world, "accepted").await.unwrap();

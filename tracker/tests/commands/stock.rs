@@ -15,11 +15,11 @@ use mogul_tracker::{
     Error,
     command::{
         files::{Copies, CreateOpen, Opened, Stored},
-        objects::{PutVersion, Written},
+        objects::Written,
     },
     jobs::{delete::Delete, join::Join},
     meta::Db,
-    model::{Attributes, Class, ObjectVersion, UserId, WriteCondition},
+    model::{Class, ObjectVersion, WriteCondition},
 };
 
 use crate::world::{World, key};
@@ -91,17 +91,7 @@ impl Stock {
         condition: WriteCondition,
     ) -> Result<Written, Error> {
         let (opened, stored) = self.store(bytes, None).await;
-        let request = PutVersion {
-            opened,
-            stored,
-            key: key(name),
-            owner: UserId::root(),
-            attributes: Attributes::default(),
-            tags: Vec::new(),
-            checksum: None,
-            condition,
-        };
-        self.tracker.put_version(request).await
+        self.record_if(name, opened, stored, condition).await
     }
 
     /// Stores an object.

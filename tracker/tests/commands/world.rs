@@ -36,7 +36,7 @@ use mogul_tracker::{
         Attributes, Class, ClassId, DomainId, DomainName, Key, ObjectVersion, Timestamp, UserId,
         WriteCondition,
     },
-    nodes::Nodes,
+    nodes::{NodeAddress, Nodes},
     rng::Entropy,
 };
 use tower::ServiceExt;
@@ -167,6 +167,18 @@ impl World {
         self.tracker = open(&self.db, &self.nodes, &self.clock, join_bytes_max).await;
     }
 
+    /// The process dies and one starts on another machine, which has one of the devices; each host has one.
+    pub(crate) async fn restart_at(&mut self, device: u32) {
+        let all = self.nodes.clone();
+        let local = BTreeMap::from([(dev(device), self.node(device))]);
+        let connect = move |address: &NodeAddress| {
+            let (_, number) = address.ip.rsplit_once('.').unwrap();
+            all.get(dev(number.parse().unwrap())).unwrap()
+        };
+        self.nodes = Nodes::connecting(local, Arc::new(connect));
+        self.restart().await;
+    }
+
     pub(crate) fn mood(&self, device: u32, mood: Mood) {
         self.moods.lock().unwrap().insert(dev(device), mood);
     }
@@ -226,6 +238,18 @@ impl World {
     }
 
     pub(crate) async fn record(&self, name: &str, opened: Opened, stored: Stored) -> Result<Written, Error> {
+        self.record_if(name, opened, stored, WriteCondition::default())
+            .await
+    }
+
+    /// Puts on record what was stored, under a condition.
+    pub(crate) async fn record_if(
+        &self,
+        name: &str,
+        opened: Opened,
+        stored: Stored,
+        condition: WriteCondition,
+    ) -> Result<Written, Error> {
         let request = PutVersion {
             opened,
             stored,
@@ -234,7 +258,7 @@ impl World {
             attributes: Attributes::default(),
             tags: Vec::new(),
             checksum: None,
-            condition: WriteCondition::default(),
+            condition,
         };
         self.tracker.put_version(request).await
     }

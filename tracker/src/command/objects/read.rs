@@ -13,7 +13,7 @@ use crate::{
         segments::{Piece, SEGMENTS_MAX, pieces_of, segment_at, segments_of},
     },
     model::{DomainId, Key, ObjectVersion, Part, PartNumber},
-    view::ClusterView,
+    view::{ClusterView, DeviceView},
 };
 
 impl Tracker {
@@ -79,7 +79,7 @@ impl Tracker {
         let fid = piece.fid.ok_or(Error::NoReadableCopy)?;
         let from = first.max(piece.start);
         let to = end.min(piece.start.saturating_add(piece.size));
-        let devices = best_first(view, fid, &piece.devices);
+        let devices = self.best_first(view, fid, &piece.devices);
         let sources = devices.into_iter().filter_map(|device| {
             let node = self.nodes().get(device)?;
             Some(Source { device, node })
@@ -96,6 +96,26 @@ impl Tracker {
             length: to.saturating_sub(from),
             crc64: piece.crc64,
         })
+    }
+
+    /// Orders the devices of a file: readable ones first, then those that may still answer; dead ones have nothing.
+    ///
+    /// Of these, those of this process first, which no network is between. Among them each fid has an order of its own:
+    /// reads spread over the devices, and those of one fid go to the same device, so that this machine's memory has it
+    /// once. Among those of others chance decides, so that a fid that everybody wants is not served by one host alone.
+    fn best_first(&self, view: &ClusterView, fid: Fid, devices: &[DevId]) -> Vec<DevId> {
+        let count = u64::try_from(devices.len()).unwrap_or(1).max(1);
+        let turn = usize::try_from(fid.get() % count).unwrap_or(0);
+        let mut order = devices.to_vec();
+        order.sort_unstable();
+        order.rotate_left(turn);
+        order.sort_by_cached_key(|device| {
+            let readable = view.device(*device).is_some_and(DeviceView::readable);
+            let local = self.nodes().is_local(*device);
+            let lot = if local { 0 } else { self.entropy().next_u64() };
+            (!readable, !local, lot)
+        });
+        order
     }
 
     /// The parts an object was uploaded in, by number from `after` on, at most `limit`; empty for a plain PUT.
@@ -130,23 +150,4 @@ impl Tracker {
         let segment = segment_at(&mut tx, object.fid, n).await?;
         Ok(segment.map(|segment| (segment.start, segment.part)))
     }
-}
-
-/// Orders the devices of a file: readable ones first, then those that may still answer; dead ones have nothing.
-///
-/// Among equals each fid has an order of its own: reads spread over the devices, and those of one fid go to the same
-/// device, which then has it in memory once.
-fn best_first(view: &ClusterView, fid: Fid, devices: &[DevId]) -> Vec<DevId> {
-    let count = u64::try_from(devices.len()).unwrap_or(1).max(1);
-    let turn = usize::try_from(fid.get() % count).unwrap_or(0);
-    let mut order = devices.to_vec();
-    order.sort_unstable();
-    order.rotate_left(turn);
-    let readable = |device: &DevId| {
-        view.device(*device)
-            .is_some_and(crate::view::DeviceView::readable)
-    };
-    let (mut first, last): (Vec<_>, Vec<_>) = order.into_iter().partition(readable);
-    first.extend(last);
-    first
 }
