@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
+use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use tower::{ServiceExt, util::BoxCloneSyncService};
 
 use crate::{
@@ -70,6 +71,8 @@ impl ByteRange {
 pub struct Got {
     /// Size of the whole file in bytes.
     pub size: u64,
+    /// When the file was written, in unix seconds, if the node tells.
+    pub modified: Option<i64>,
     /// The bytes asked for.
     pub body: Body,
 }
@@ -138,6 +141,7 @@ impl Node {
         match size {
             Some(size) => Ok(Got {
                 size,
+                modified: modified(answer.headers()),
                 body: answer.into_body(),
             }),
             None => Err(answer::unexpected(answer.status(), "it lacks a size".to_owned())),
@@ -318,6 +322,13 @@ pub(crate) fn lines(fids: &[Fid]) -> String {
 
 fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// `Last-Modified` in unix seconds.
+fn modified(headers: &HeaderMap) -> Option<i64> {
+    let text = headers.get(header::LAST_MODIFIED)?.to_str().ok()?;
+    let at = OffsetDateTime::parse(text, &Rfc2822).ok()?;
+    Some(at.unix_timestamp())
 }
 
 fn stored(headers: &HeaderMap) -> Option<u64> {

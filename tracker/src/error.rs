@@ -5,6 +5,7 @@
 use mogul_storage::DevId;
 
 use crate::{
+    command::tempfiles::CloseError,
     model::{KeyError, PartNumber},
     policy::PolicyError,
 };
@@ -84,6 +85,15 @@ pub enum Error {
     /// No current object under the key.
     #[error("no such key")]
     UnknownKey,
+    /// The key to rename to has a file.
+    #[error("the key is taken")]
+    KeyTaken,
+    /// The fid that a client chose is, or was, somebody else's.
+    #[error("the fid is in use")]
+    FidInUse,
+    /// An upload of the tracker port could not be closed.
+    #[error(transparent)]
+    Close(#[from] CloseError),
     /// A condition of the request does not hold.
     #[error("precondition failed: {0}")]
     PreconditionFailed(&'static str),

@@ -1,11 +1,11 @@
 //! Fids handed out from memory, a block at a time, and who is accountable for each.
 //!
 //! A block is a range of fids that one process has reserved (`mogul_fid_block`). Its row stays until every fid of it is
-//! *ended*: a row in `file`, or given up with its copies deleted or queued. So whatever a process that died had begun
+//! *ended*: a row in `file` or in `tempfile`, or given up with its copies deleted or queued. So whatever a process that died had begun
 //! lies in the range of a block that is on record, where [`crate::jobs::sweep`] finds it.
 //!
 //! A [`Lease`] is the duty to end one fid. It ends by [`Lease::end`]; one that is dropped before (a client hung up, a
-//! transaction failed) makes its fid an *orphan*, which the sweep job looks up: it is a file by now, or it is given up.
+//! transaction failed) makes its fid an *orphan*, which the sweep job looks up: it is on record by now, or it is given up.
 //! **Whoever records a fid must own its lease until the transaction is over**, also if nobody waits for it any more:
 //! otherwise a fid could be given up just before it becomes a file.
 
@@ -23,7 +23,7 @@ use crate::{
     Error,
     clock::Clock,
     jobs::{JobName, Wakes},
-    meta::{Db, fid_blocks, files, queues, replicas},
+    meta::{Db, fid_blocks, queues, replicas, tempfiles},
 };
 
 /// Fids of one block: at ten thousand objects a second a new one is needed every tenth of a second, and a sweep after a
@@ -226,7 +226,7 @@ impl FidPool {
         }
     }
 
-    /// Ends the orphans: those that are files are well; the others are given up, and their devices searched.
+    /// Ends the orphans: those that are files or reserved are well; the others are given up, and their devices searched.
     ///
     /// # Errors
     /// [`Error::Database`]; they stay orphans.
@@ -245,7 +245,7 @@ impl FidPool {
             let orphans = Arc::clone(&shared);
             Box::pin(async move {
                 let fids: Vec<Fid> = orphans.iter().map(|orphan| orphan.fid).collect();
-                let present = files::files_present(tx, &fids).await?;
+                let present = tempfiles::accounted_for(tx, &fids).await?;
                 let lost = |orphan: &&Orphan| !present.contains(&orphan.fid) && !orphan.devices.is_empty();
                 let copies = orphans.iter().filter(lost).flat_map(|orphan| {
                     let fid = orphan.fid;

@@ -16,6 +16,7 @@ pub mod placement;
 pub mod policy;
 mod refresh;
 pub mod rng;
+pub mod url;
 pub mod view;
 
 #[cfg(test)]
@@ -57,7 +58,7 @@ pub struct Settings {
     pub min_free_bytes: u64,
     /// Objects of several parts above this size in bytes stay in segments.
     pub join_bytes_max: u64,
-    /// Files that the job `replicate` works on at a time, at least 1.
+    /// Files that each of the jobs `replicate` and `digest` works on at a time, at least 1.
     pub replicate_at_once: usize,
 }
 

@@ -18,7 +18,7 @@ impl Tracker {
     ///
     /// # Errors
     /// [`Error::UnknownDomain`], [`Error::Database`].
-    pub(crate) async fn domain_named(&self, name: &str) -> Result<Arc<DomainView>, Error> {
+    pub async fn domain_named(&self, name: &str) -> Result<Arc<DomainView>, Error> {
         if let Some(domain) = self.view().domain_named(name)
             && self.believes(domain)
         {

@@ -1,7 +1,7 @@
 //! What the tracker port answers instead of success: the closed list of the original's codes (mogilefs.md §3), and the one
 //! translation of the tracker's errors.
 
-use mogul_tracker::{Error, error::chain};
+use mogul_tracker::{Error, command::tempfiles::CloseError, error::chain};
 
 /// Why a command was not done, as a client reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -258,6 +258,9 @@ fn translate(error: &Error) -> (Code, Option<String>) {
         Error::InvalidSetting(reason) => return (Code::InvalidFormat, Some((*reason).to_owned())),
         Error::InvalidKey(reason) => return (Code::Db, Some(reason.to_string())),
         Error::UnknownKey => Code::UnknownKey,
+        Error::KeyTaken => Code::KeyExists,
+        Error::FidInUse => Code::FidInUse,
+        Error::Close(refused) => close_code(refused),
         Error::NoDevices | Error::TooFewCopies { .. } | Error::NoReadableCopy => Code::NoDevices,
         Error::SizeMismatch { expected, actual } => {
             let text = format!("Expected: {expected}; actual: {actual}");
@@ -286,4 +289,16 @@ fn translate(error: &Error) -> (Code, Option<String>) {
         | Error::Internal(_) => Code::Failure,
     };
     (code, None)
+}
+
+/// Why an upload was not closed; what the text needs to know of the request is added where that is known.
+fn close_code(refused: &CloseError) -> Code {
+    match refused {
+        CloseError::NotOpen => Code::NoTempFile,
+        CloseError::NotOffered { .. } => Code::InvalidDestdev,
+        CloseError::Missing | CloseError::Unreachable => Code::SizeVerifyError,
+        CloseError::SizeDiffers { .. } => Code::SizeMismatch,
+        CloseError::DigestDiffers { .. } => Code::ChecksumMismatch,
+        CloseError::IsFile => Code::FidExists,
+    }
 }

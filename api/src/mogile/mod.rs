@@ -5,8 +5,10 @@
 
 mod control;
 pub mod error;
+mod files;
 pub mod line;
 mod listener;
+mod read;
 mod table;
 
 use std::{net::IpAddr, panic::AssertUnwindSafe, sync::Arc};

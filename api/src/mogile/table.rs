@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 
-use super::{Face, control, error::Refusal, line::Answer, line::Args};
+use super::{Face, control, error::Refusal, files, line::Answer, line::Args, read};
 
 /// What does a command.
 pub(super) type Handler = for<'a> fn(&'a Face, &'a Args) -> BoxFuture<'a, Result<Answer, Refusal>>;
@@ -18,9 +18,20 @@ macro_rules! commands {
 }
 
 commands! {
+    "create_close" => files::create_close,
+    "create_open" => files::create_open,
+    "delete" => files::delete,
+    "edit_file" => files::edit_file,
+    "file_debug" => read::file_debug,
+    "file_info" => read::file_info,
+    "get_paths" => read::get_paths,
+    "list_fids" => read::list_fids,
+    "list_keys" => read::list_keys,
     "noop" => control::noop,
+    "rename" => files::rename,
     "sleep" => control::sleep,
     "test" => control::test,
+    "updateclass" => files::updateclass,
 }
 
 /// The handler of a command whose name is in lower case.

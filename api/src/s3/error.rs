@@ -291,9 +291,12 @@ fn translate(error: &Error) -> S3Error {
             Code::BadDigest,
             "The digest you specified did not match the calculated digest.",
         ),
-        Error::Exists(_) | Error::UserOwnsBuckets | Error::Invalid { .. } => {
-            S3Error::new(Code::InvalidRequest, error.to_string())
-        }
+        Error::Exists(_)
+        | Error::UserOwnsBuckets
+        | Error::Invalid { .. }
+        | Error::KeyTaken
+        | Error::FidInUse
+        | Error::Close(_) => S3Error::new(Code::InvalidRequest, error.to_string()),
         Error::NoDevices => unavailable("No device can take the object at this moment."),
         Error::TooFewCopies { .. } => unavailable("Too few copies of the object could be written."),
         Error::NoReadableCopy | Error::Device { .. } => {

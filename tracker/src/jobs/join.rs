@@ -7,7 +7,8 @@
 //! the fid is queued for deletion on every device, because nobody knows on which a file of it was left.
 //!
 //! What is larger than `join_bytes_max` stays in its parts, and in the queue: it is looked at again when a process starts,
-//! which may have a higher limit, and when it is deleted.
+//! which may have a higher limit, and when it is deleted. A client of the tracker port can read nothing but files: an object
+//! that one asks for is joined whatever its size.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -31,7 +32,7 @@ use crate::{
         committer::Replication,
         files::{self, FileRow},
         queues, replicas,
-        segments::{self, JoinClaim, Piece},
+        segments::{self, JoinClaim, Piece, Urgency},
     },
     model::{Class, Timestamp},
     refresh::policy_of,
@@ -113,7 +114,8 @@ impl Join {
         let Some(parts) = parts.filter(|parts| !parts.is_empty()) else {
             return self.done(claim.fid).await;
         };
-        if object.file.size > self.0.settings().join_bytes_max {
+        let large = object.file.size > self.0.settings().join_bytes_max;
+        if large && claim.urgency == Urgency::Background {
             return self.shelve(claim).await;
         }
         let mut devices = self.join_in_place(&object, &parts).await;

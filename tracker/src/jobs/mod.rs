@@ -8,11 +8,13 @@
 //! | [`monitor`] | looks at the devices, publishes what it saw |
 //! | [`replicate`] | claims files, asks their policies, makes or drops copies |
 //! | [`delete`] | claims fids, deletes their copies |
+//! | [`digest`] | reads files that nobody has digested, keeps their MD5 and CRC |
 //! | [`sweep`] | ends fids that nobody ended: after a crash, a hang-up, a failed transaction |
 //! | [`expire`] | moves old reservations, finished uploads and the old queues out of the way |
 
 mod board;
 pub mod delete;
+pub mod digest;
 mod driver;
 pub mod expire;
 pub mod join;
@@ -59,6 +61,8 @@ pub enum JobName {
     Delete,
     /// Joins the segments of multipart objects.
     Join,
+    /// [`digest`].
+    Digest,
     /// [`sweep`].
     Sweep,
     /// [`expire`].
@@ -67,11 +71,12 @@ pub enum JobName {
 
 impl JobName {
     /// All jobs.
-    pub const ALL: [JobName; 6] = [
+    pub const ALL: [JobName; 7] = [
         JobName::Monitor,
         JobName::Replicate,
         JobName::Delete,
         JobName::Join,
+        JobName::Digest,
         JobName::Sweep,
         JobName::Expire,
     ];
@@ -84,6 +89,7 @@ impl JobName {
             JobName::Replicate => "replicate",
             JobName::Delete => "delete",
             JobName::Join => "join",
+            JobName::Digest => "digest",
             JobName::Sweep => "sweep",
             JobName::Expire => "expire",
         }
@@ -106,12 +112,13 @@ impl Wakes {
     }
 
     fn bell(&self, job: JobName) -> &Notify {
-        let [monitor, replicate, delete, join, sweep, expire] = &*self.0;
+        let [monitor, replicate, delete, join, digest, sweep, expire] = &*self.0;
         match job {
             JobName::Monitor => monitor,
             JobName::Replicate => replicate,
             JobName::Delete => delete,
             JobName::Join => join,
+            JobName::Digest => digest,
             JobName::Sweep => sweep,
             JobName::Expire => expire,
         }

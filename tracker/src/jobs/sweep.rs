@@ -2,7 +2,7 @@
 //! had reserved.
 //!
 //! What a dead process left is found by asking every device for the fids it holds in the range of the dead one's blocks:
-//! one that is no file is queued for deletion. A block's row goes when every device that is not dead has been asked.
+//! one that is no file, and is not reserved by the tracker port (mogilefs.md §18.1), is queued for deletion. A block's row goes when every device that is not dead has been asked.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     meta::{
         Tx,
         fid_blocks::{self, FidBlock},
-        files, queues, replicas,
+        queues, replicas, tempfiles,
     },
     model::{DeviceStatus, Timestamp},
     view::Observed,
@@ -160,9 +160,9 @@ impl Job for Sweep {
     }
 }
 
-/// Queues those of these fids on a device that are no files.
+/// Queues those of these fids on a device that nobody answers for.
 async fn give_up(tx: &mut Tx, fids: &[Fid], device: DevId, now: Timestamp) -> Result<(), Error> {
-    let present = files::files_present(tx, fids).await?;
+    let present = tempfiles::accounted_for(tx, fids).await?;
     let strays: Vec<Fid> = fids
         .iter()
         .copied()

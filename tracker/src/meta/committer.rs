@@ -19,14 +19,16 @@ use mogul_storage::{DevId, Fid};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Db, Tx, checksums, domains, files,
+    Db, Tx, checksums, digests, domains, files,
     files::NewFile,
     objects::{self, ObjectRow},
     queues, replicas,
     sql::Engine,
+    tempfiles,
 };
 use crate::{
     Error,
+    command::tempfiles::CloseError,
     model::{ClassId, DomainId, Key, Timestamp, WriteCondition},
 };
 
@@ -58,6 +60,17 @@ pub(crate) struct NewObject {
     pub(crate) row: ObjectRow,
     /// What must hold of the object it replaces.
     pub(crate) condition: WriteCondition,
+    /// Who has answered for the fid until now.
+    pub(crate) origin: Origin,
+}
+
+/// Who answers for a fid before it is a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A lease of this process.
+    Lease,
+    /// A row of `tempfile`, which goes in the same transaction; without it nothing is written.
+    Tempfile,
 }
 
 /// Whether a new file's copies are complete.
@@ -222,6 +235,10 @@ struct Decided<'a> {
     replaced: Vec<Fid>,
     /// Fids of the group that failed, or were replaced within it.
     given_up: Vec<Fid>,
+    /// Fids of the group whose reservation is used up.
+    closed: Vec<Fid>,
+    /// Fids of the group that are not ours to touch: their reservation is gone.
+    foreign: BTreeSet<Fid>,
 }
 
 /// Writes a group of objects: decides each, then changes the tables in a handful of statements.
@@ -233,9 +250,11 @@ async fn objects_written(tx: &mut Tx, group: &[NewObject]) -> Result<Vec<Result<
         .max()
         .unwrap_or_default();
     files::release(tx, &decided.replaced, now).await?;
-    let copies = group
+    tempfiles::forget(tx, &decided.closed).await?;
+    let ours = group
         .iter()
-        .flat_map(|object| object.devices.iter().map(|device| (object.row.fid, *device)));
+        .filter(|object| !decided.foreign.contains(&object.row.fid));
+    let copies = ours.flat_map(|object| object.devices.iter().map(|device| (object.row.fid, *device)));
     replicas::add(tx, &copies.collect::<Vec<_>>()).await?;
     queues::delete(tx, &decided.given_up, now).await?;
 
@@ -255,12 +274,21 @@ async fn objects_written(tx: &mut Tx, group: &[NewObject]) -> Result<Vec<Result<
         Some((object.row.fid, hash, bytes))
     });
     checksums::added(tx, &digests.collect::<Vec<_>>()).await?;
+    queues::replicate_suspect(tx, &incomplete(&winners, Origin::Lease)).await?;
+    // What a client of the tracker port left on a device that failed it, it alone knows.
+    queues::replicate(tx, &incomplete(&winners, Origin::Tempfile)).await?;
+    let undigested = winners.iter().filter(|(object, _)| object.row.crc64.is_none());
+    let undigested: Vec<Fid> = undigested.map(|(object, _)| object.row.fid).collect();
+    digests::digests_queued(tx, &undigested).await?;
+    Ok(decided.outcomes)
+}
+
+/// The new files of this origin whose copies are to be made.
+fn incomplete(winners: &[&(&NewObject, Timestamp)], origin: Origin) -> Vec<Fid> {
     let incomplete = winners
         .iter()
-        .filter(|(object, _)| object.replication == Replication::Queued);
-    let incomplete: Vec<Fid> = incomplete.map(|(object, _)| object.row.fid).collect();
-    queues::replicate_suspect(tx, &incomplete).await?;
-    Ok(decided.outcomes)
+        .filter(|(object, _)| object.replication == Replication::Queued && object.origin == origin);
+    incomplete.map(|(object, _)| object.row.fid).collect()
 }
 
 /// The row of `file` of an object.
@@ -292,8 +320,19 @@ async fn decided<'a>(tx: &mut Tx, group: &'a [NewObject]) -> Result<Decided<'a>,
         );
     }
 
+    let mut open = reservations_held(tx, group).await?;
     let mut decided = Decided::default();
     for object in group {
+        if object.origin == Origin::Tempfile {
+            if !open.remove(&object.row.fid) {
+                if !decided.closed.contains(&object.row.fid) {
+                    decided.foreign.insert(object.row.fid);
+                }
+                decided.outcomes.push(Err(CloseError::NotOpen.into()));
+                continue;
+            }
+            decided.closed.push(object.row.fid);
+        }
         let slot = (object.domain, &object.key);
         let earlier = decided.winners.get(&slot);
         let before = stored.get(&object.domain).and_then(|keys| keys.get(&object.key));
@@ -322,4 +361,14 @@ async fn decided<'a>(tx: &mut Tx, group: &'a [NewObject]) -> Result<Decided<'a>,
         decided.outcomes.push(Ok(Committed { modified, replaced }));
     }
     Ok(decided)
+}
+
+/// The reservations that a group closes, as far as they are still there.
+async fn reservations_held(tx: &mut Tx, group: &[NewObject]) -> Result<BTreeSet<Fid>, Error> {
+    let reserved = group.iter().filter(|object| object.origin == Origin::Tempfile);
+    let reserved: Vec<Fid> = reserved.map(|object| object.row.fid).collect();
+    if reserved.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    tempfiles::tempfiles_held(tx, &reserved).await
 }

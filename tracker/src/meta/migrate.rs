@@ -45,6 +45,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0001_mogilefs.sql"),
     migration!("0002_mogul.sql"),
     migration!("0003_tokens.sql"),
+    migration!("0004_digests.sql"),
 ];
 
 /// Makes or upgrades the tables: see [`Db::migrate`].

@@ -162,16 +162,16 @@ pub(crate) struct ObjectRow {
     pub(crate) etag: ETag,
     /// When it was stored.
     pub(crate) modified: Timestamp,
-    /// Who stored it.
-    pub(crate) owner: UserId,
+    /// Who stored it; nobody that is known, if a `MogileFS` client did.
+    pub(crate) owner: Option<UserId>,
     /// Its attributes as JSON.
     pub(crate) attributes: Option<String>,
     /// Its tags as JSON.
     pub(crate) tags: Option<String>,
     /// The checksum to show.
     pub(crate) checksum: Option<Checksum>,
-    /// CRC64/NVME of all bytes.
-    pub(crate) crc64: [u8; 8],
+    /// CRC64/NVME of all bytes, where it is known.
+    pub(crate) crc64: Option<[u8; 8]>,
     /// How many parts it was uploaded in.
     pub(crate) parts: Option<u32>,
 }
@@ -190,13 +190,13 @@ pub(crate) async fn objects_added(tx: &mut Tx, objects: &[ObjectRow]) -> Result<
         args.push(object.fid.into());
         args.push(object.etag.0.as_str().into());
         args.push(object.modified.millis().into());
-        args.push(object.owner.0.as_str().into());
+        args.push(object.owner.as_ref().map(|owner| owner.0.clone()).into());
         args.push(object.attributes.clone().into());
         args.push(object.tags.clone().into());
         args.push(checksum.map(|sum| hash_number(sum.digest.hash)).into());
         args.push(checksum.map(|sum| kind_number(sum.kind)).into());
         args.push(checksum.map(|sum| sum.digest.bytes.clone()).into());
-        args.push(object.crc64.to_vec().into());
+        args.push(object.crc64.map(|crc64| crc64.to_vec()).into());
         args.push(object.parts.map(i64::from).into());
     }
     tx.run_list(&INSERT, objects.len(), args).await?;

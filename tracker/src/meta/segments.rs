@@ -199,6 +199,31 @@ pub(crate) async fn join_queued(tx: &mut Tx, object: Fid, now: Timestamp) -> Res
     Ok(())
 }
 
+/// `nexttry` of an object that somebody waits for: it comes first, and is joined whatever its size.
+const WANTED: i64 = -1;
+
+const WANT: Sql = sql(
+    "insert into mogul_join (fid, nexttry, failcount) values (?, ?, 0) \
+     on conflict (fid) do update set nexttry = case when mogul_join.nexttry <= ? or mogul_join.nexttry = ? \
+     then excluded.nexttry else mogul_join.nexttry end",
+)
+.mysql(
+    "insert into mogul_join (fid, nexttry, failcount) values (?, ?, 0) on duplicate key update \
+     nexttry = case when nexttry <= ? or nexttry = ? then values(nexttry) else nexttry end",
+);
+
+/// Asks for an object to be joined at once, even if it is shelved; one that is claimed is being joined already.
+pub(crate) async fn join_wanted(tx: &mut Tx, object: Fid, now: Timestamp) -> Result<(), Error> {
+    let args = vec![
+        object.into(),
+        WANTED.into(),
+        now.secs().into(),
+        END_OF_TIME.into(),
+    ];
+    tx.run(&WANT, args).await?;
+    Ok(())
+}
+
 const ANY_JOIN: Sql = sql("select fid from mogul_join where nexttry <= ? order by nexttry limit 1");
 
 /// Whether an object is due to be joined: a look that costs the database's writer nothing.
@@ -213,13 +238,24 @@ pub(crate) struct JoinClaim {
     pub(crate) fid: Fid,
     /// Failed attempts so far.
     pub(crate) failcount: u32,
+    /// Whether its size matters.
+    pub(crate) urgency: Urgency,
+}
+
+/// Who asked for an object to be joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// Nobody but its upload.
+    Background,
+    /// Somebody who waits for it.
+    Wanted,
 }
 
 const DUE: Sql = sql(
-    "select fid, failcount from mogul_join where nexttry <= ? order by nexttry limit 1 \
+    "select fid, failcount, nexttry from mogul_join where nexttry <= ? order by nexttry limit 1 \
      for update skip locked",
 )
-.sqlite("select fid, failcount from mogul_join where nexttry <= ? order by nexttry limit 1");
+.sqlite("select fid, failcount, nexttry from mogul_join where nexttry <= ? order by nexttry limit 1");
 const DEFER: Sql = sql("update mogul_join set nexttry = ?, failcount = ? where fid = ?");
 
 /// Claims an object that is due, for as long as nobody else shall try it.
@@ -235,6 +271,11 @@ pub(crate) async fn join_claimed(
     let claim = JoinClaim {
         fid: fid_of(row, 0)?,
         failcount: number_of(row, 1)?,
+        urgency: if row.int(2)? == WANTED {
+            Urgency::Wanted
+        } else {
+            Urgency::Background
+        },
     };
     join_deferred(tx, claim, until).await?;
     Ok(Some(claim))
@@ -285,4 +326,4 @@ pub(crate) async fn join_done(tx: &mut Tx, object: Fid) -> Result<(), Error> {
     Ok(())
 }
 
-catalogue! { INSERT, PIECES, PARTS, NTH, PART_FIDS, JOINED, QUEUE, ANY_JOIN, DUE, DEFER, UNCLAIM, UNSHELVE, DONE }
+catalogue! { INSERT, PIECES, PARTS, NTH, PART_FIDS, JOINED, QUEUE, WANT, ANY_JOIN, DUE, DEFER, UNCLAIM, UNSHELVE, DONE }

@@ -81,8 +81,14 @@ async fn complete(world: &Stock, upload: &Upload, parts: &[Part]) -> Result<Comp
         .await
 }
 
+/// A part of an upload that is not completed.
+pub(crate) async fn part_of_an_open_upload(world: &Stock) {
+    let upload = begin(world, "open").await;
+    part(world, &upload, 1, b"part", None).await.unwrap();
+}
+
 /// An object `k` of three parts; answers its bytes.
-async fn three_parts(world: &Stock, only: [Option<u32>; 3]) -> Vec<u8> {
+pub(crate) async fn three_parts(world: &Stock, only: [Option<u32>; 3]) -> Vec<u8> {
     let upload = begin(world, "k").await;
     let contents = [bytes(1, 5 * MIB), bytes(2, 5 * MIB + 7), bytes(3, 11)];
     let mut parts = Vec::new();

@@ -103,7 +103,11 @@ async fn updated(tx: &mut Tx, request: &UpdateObject, now: Timestamp) -> Result<
 }
 
 /// Gives an object another class, and with it the parts it still lies in; copies follow.
-async fn reclassed(tx: &mut Tx, current: &Current, class: &Class) -> Result<(), Error> {
+pub(in crate::command) async fn reclassed(
+    tx: &mut Tx,
+    current: &Current,
+    class: &Class,
+) -> Result<(), Error> {
     if current.class == class.id {
         return Ok(());
     }

@@ -6,6 +6,8 @@ pub(crate) mod put;
 mod read;
 mod stream;
 
+pub(super) use change::reclassed;
+
 use mogul_storage::Fid;
 
 use super::files::{Opened, Stored};

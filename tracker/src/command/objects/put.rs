@@ -8,7 +8,7 @@ use crate::{
     command::files::{Opened, Stored},
     jobs::JobName,
     meta::{
-        committer::{Committed, NewObject, Replaced, Replication},
+        committer::{Committed, NewObject, Origin, Replaced, Replication},
         encoding::{attributes_text, hash_number, tags_text},
         objects::ObjectRow,
     },
@@ -99,16 +99,17 @@ impl Tracker {
                 fid: request.opened.fid,
                 etag: etag.clone(),
                 modified: self.now(),
-                owner: request.owner,
+                owner: Some(request.owner),
                 attributes: attributes_text(&request.attributes),
                 tags: tags_text(&request.tags),
                 checksum: request.checksum,
-                crc64: request.stored.crc64,
+                crc64: Some(request.stored.crc64),
                 parts: None,
             },
             key: request.key,
             devices: request.stored.devices,
             condition: request.condition,
+            origin: Origin::Lease,
         }
     }
 }

@@ -161,11 +161,11 @@ async fn add(tx: &mut Tx, object: (Fid, &Upload), plan: Plan, modified: Timestam
         fid,
         etag: plan.etag,
         modified,
-        owner: upload.owner.clone(),
+        owner: Some(upload.owner.clone()),
         attributes: attributes_text(&upload.attributes),
         tags: tags_text(&upload.tags),
         checksum: Some(plan.checksum),
-        crc64: plan.crc64,
+        crc64: Some(plan.crc64),
         parts: Some(parts),
     };
     objects::objects_added(tx, &[row]).await

@@ -10,7 +10,7 @@ use crate::{
     Error,
     meta::{
         Db, Sql,
-        committer::{Committed, Committer, NewObject, Replaced, Replication},
+        committer::{Committed, Committer, NewObject, Origin, Replaced, Replication},
         domains,
         finder::Finder,
         objects::ObjectRow,
@@ -54,14 +54,15 @@ fn object(domain: DomainId, key: &str, number: u64, condition: WriteCondition) -
             fid: fid(number),
             etag: ETag(format!("{number:032x}")),
             modified: Timestamp::from_millis(1_000),
-            owner: UserId::root(),
+            owner: Some(UserId::root()),
             attributes: None,
             tags: None,
             checksum: None,
-            crc64: [7; 8],
+            crc64: Some([7; 8]),
             parts: None,
         },
         condition,
+        origin: Origin::Lease,
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::engines::for_each_engine;
 use crate::meta::{
-    Sql, buckets, checksums, classes, devices, domains, fid_blocks, files, hosts, listing, migrate, objects,
-    queues, replicas, segments, settings, tempfiles, tokens, uploads, users,
+    Sql, buckets, checksums, classes, devices, digests, domains, fid_blocks, files, hosts, listing, lookup,
+    migrate, objects, queues, replicas, segments, settings, tempfiles, tokens, uploads, users,
 };
 
 /// The statements of each module, by the name of its file.
@@ -14,11 +14,13 @@ const CATALOGUE: &[(&str, &[(&str, Sql)])] = &[
     ("checksums.rs", checksums::STATEMENTS),
     ("classes.rs", classes::STATEMENTS),
     ("devices.rs", devices::STATEMENTS),
+    ("digests.rs", digests::STATEMENTS),
     ("domains.rs", domains::STATEMENTS),
     ("fid_blocks.rs", fid_blocks::STATEMENTS),
     ("files.rs", files::STATEMENTS),
     ("hosts.rs", hosts::STATEMENTS),
     ("listing.rs", listing::STATEMENTS),
+    ("lookup.rs", lookup::STATEMENTS),
     ("migrate.rs", migrate::STATEMENTS),
     ("objects.rs", objects::STATEMENTS),
     ("queues.rs", queues::STATEMENTS),
