@@ -8,6 +8,7 @@ use mogul_tracker::{
     jobs::{
         Driver,
         delete::{self, Delete},
+        digest::{self, Digest},
         expire::{self, Expire},
         join::Join,
         monitor::{self, Monitor},
@@ -39,6 +40,7 @@ pub(super) fn start(tracker: &Tracker) -> Driver {
     driver.spawn(&Replicate::new(tracker), REPLICATE_WORKERS, replicate::PERIOD);
     driver.spawn(&Delete::new(tracker), DELETE_WORKERS, delete::PERIOD);
     driver.spawn(&Join::new(tracker), 1, JOIN_PERIOD);
+    driver.spawn(&Digest::new(tracker), 1, digest::PERIOD);
     driver.spawn(&Sweep::new(tracker), 1, sweep::PERIOD);
     driver.spawn(&Expire::new(tracker), 1, expire::PERIOD);
     driver
