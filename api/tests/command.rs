@@ -128,6 +128,8 @@ fn server(dirs: &[PathBuf]) -> Command {
         "127.0.0.1:0",
         "--sidechannel",
         "127.0.0.1:0",
+        "--tracker",
+        "127.0.0.1:0",
     ]);
     command
 }

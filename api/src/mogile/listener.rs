@@ -3,17 +3,19 @@
 //! A connection does one request at a time; what the client sends meanwhile waits in the operating system's buffer once ours
 //! holds a line. An idle connection holds one small buffer. Who accepts connections is the binary's affair.
 
-use std::{io, net::IpAddr, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::{
     Face,
+    console::{self, Console, Lines as Answers},
     error::{Code, Refusal},
     line::render,
+    watch::Watching,
 };
 
 /// Longest request line in bytes. The original has no limit, its clients send a few kilobytes.
@@ -108,16 +110,33 @@ impl Face {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let mut lines = Lines::default();
+        let mut watching = None;
         loop {
             let next = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
+                pushed = watched(&mut watching) => {
+                    self.write(stream, format!("{pushed}\r\n").as_bytes()).await?;
+                    continue;
+                }
                 next = lines.next(stream) => next?,
             };
             match next {
-                Next::Line(line) => {
-                    let answer = self.answer(&line, client).await;
-                    self.write(stream, answer.as_bytes()).await?;
-                }
+                Next::Line(line) => match console::console(self, &line).await {
+                    None => {
+                        let answer = self.request(line, client).await;
+                        self.write(stream, answer.as_bytes()).await?;
+                    }
+                    Some(Console::Lines(answer)) => self.write(stream, &answer).await?,
+                    Some(Console::Watch) => {
+                        let answer = self.toggle(&mut watching);
+                        self.write(stream, &answer).await?;
+                    }
+                    Some(Console::Shutdown) => {
+                        info!(%client, "shutdown requested over the tracker port");
+                        self.0.parts.shutdown.cancel();
+                        return Ok(());
+                    }
+                },
                 Next::TooLong => {
                     let text = format!("A request line has {LINE_BYTES_MAX} bytes at most");
                     let refusal = Err(Refusal::with(Code::BadParams, text));
@@ -128,11 +147,30 @@ impl Face {
         }
     }
 
+    /// Begins to watch the log, or ceases to.
+    fn toggle(&self, watching: &mut Option<Watching>) -> Vec<u8> {
+        let text = if watching.take().is_some() {
+            "Removed you from watcher list."
+        } else {
+            *watching = Some(self.0.parts.watchers.watch());
+            "Added you to watcher list."
+        };
+        Answers::default().line(text).end()
+    }
+
     /// Writes an answer, and gives up a client that does not read it.
     async fn write(&self, stream: &mut (impl AsyncWrite + Unpin), answer: &[u8]) -> io::Result<()> {
         tokio::select! {
             written = stream.write_all(answer) => written,
             () = self.clock().sleep(UNREAD_MAX) => Err(io::ErrorKind::TimedOut.into()),
         }
+    }
+}
+
+/// The next line for a connection that watches the log; never, for one that does not.
+async fn watched(watching: &mut Option<Watching>) -> Arc<str> {
+    match watching {
+        Some(watching) => watching.next().await,
+        None => std::future::pending().await,
     }
 }

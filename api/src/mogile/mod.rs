@@ -1,8 +1,10 @@
 //! The tracker port: MogileFS's line protocol, byte for byte (mogilefs.md §2 to §5).
 //!
 //! A handler parses its arguments, calls one command of [`Tracker`] and renders the answer; what a request means is decided
-//! there. [`line`] is the encoding, [`listener`] a connection, [`table`] the list of commands, [`error`] the refusals.
+//! there. [`line`] is the encoding, [`listener`] a connection, [`table`] the list of commands, [`console`] those for operators,
+//! [`error`] the refusals.
 
+mod console;
 mod control;
 pub mod error;
 mod files;
@@ -10,43 +12,94 @@ pub mod line;
 mod listener;
 mod read;
 mod table;
+mod watch;
+mod workers;
 
-use std::{net::IpAddr, panic::AssertUnwindSafe, sync::Arc};
+pub use watch::Watchers;
 
+use std::{net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use bytes::Bytes;
 use futures_util::FutureExt;
-use mogul_tracker::{Tracker, clock::Clock};
+use mogul_tracker::{Tracker, clock::Clock, jobs::Driver, model::Timestamp};
+use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use error::{Code, Refusal};
 use line::{Answer, Args, render};
+use workers::{QueryWorkers, Request};
 
 /// What the face is made of.
 pub struct Parts {
     /// The domain.
     pub tracker: Tracker,
+    /// The jobs of this process.
+    pub driver: Arc<Driver>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Those who watch the log.
+    pub watchers: Watchers,
+    /// Cancelled when a client ends the process.
+    pub shutdown: CancellationToken,
+    /// Requests that are worked on at a time, at first.
+    pub query_workers: usize,
 }
 
 /// The tracker port: cheap to clone, shared by all connections.
 #[derive(Clone)]
-pub struct Face(Arc<Parts>);
+pub struct Face(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    workers: QueryWorkers,
+    started: Timestamp,
+}
 
 impl Face {
     /// A face over these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Face {
-        Face(Arc::new(parts))
+        Face(Arc::new(Inner {
+            workers: QueryWorkers::new(parts.query_workers),
+            started: parts.clock.now(),
+            parts,
+        }))
     }
 
     /// The domain.
     #[must_use]
     pub fn tracker(&self) -> &Tracker {
-        &self.0.tracker
+        &self.0.parts.tracker
     }
 
-    pub(crate) fn clock(&self) -> &dyn Clock {
-        &*self.0.clock
+    fn clock(&self) -> &dyn Clock {
+        &*self.0.parts.clock
+    }
+
+    fn driver(&self) -> &Driver {
+        &self.0.parts.driver
+    }
+
+    fn workers(&self) -> &QueryWorkers {
+        &self.0.workers
+    }
+
+    fn uptime(&self) -> Duration {
+        self.0.started.until(self.clock().now())
+    }
+
+    /// Does one request when a worker is free for it, and remembers that.
+    async fn request(&self, line: Bytes, client: IpAddr) -> String {
+        let request = Request { client, line };
+        let arrived = self.clock().now();
+        let at_work = self.workers().take(&request).await;
+        let began = self.clock().now();
+        let answer = self.answer(&request.line, client).await;
+        let ended = self.clock().now();
+        self.workers()
+            .finished(&request, arrived.until(ended), began.until(ended));
+        drop(at_work);
+        answer
     }
 
     /// Does one request line, and answers with its line. The line has no end and is not empty.

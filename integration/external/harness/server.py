@@ -81,7 +81,7 @@ class Server:
         self.dirs = [self.folder / f"disk{number}" for number in range(1, devices + 1)]
         self.tls, self.arguments, self.extra = tls, list(arguments), environment or {}
         self.s3_port, self.admin_port, self.storage_port = (ports.take() for _ in range(3))
-        self.sidechannel_port = ports.take()
+        self.sidechannel_port, self.tracker_port = ports.take(), ports.take()
         self.log = self.folder / "server.log"
         self.keys = {"MOGUL_ROOT_ACCESS_KEY": ACCESS_KEY, "MOGUL_ROOT_SECRET_KEY": SECRET_KEY}
         self.process = None
@@ -102,6 +102,7 @@ class Server:
         command = [BINARY, "server", *self.dirs, "--s3", f"127.0.0.1:{self.s3_port}"]
         command += ["--admin", f"127.0.0.1:{self.admin_port}", "--storage", f"127.0.0.1:{self.storage_port}"]
         command += ["--sidechannel", f"127.0.0.1:{self.sidechannel_port}"]
+        command += ["--tracker", f"127.0.0.1:{self.tracker_port}"]
         if self.tls:
             command += ["--tls-cert", self.tls[0], "--tls-key", self.tls[1]]
         return [str(part) for part in command + self.arguments]

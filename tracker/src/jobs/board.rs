@@ -34,8 +34,8 @@ impl JobBoard {
         self.lock().clone()
     }
 
-    pub(super) fn started(&self, job: JobName, workers: usize) {
-        self.lock().entry(job).or_default().workers += workers;
+    pub(super) fn staffed(&self, job: JobName, workers: usize) {
+        self.lock().entry(job).or_default().workers = workers;
     }
 
     pub(super) fn record(&self, job: JobName, ended: Timestamp, outcome: &Result<Next, Error>) {

@@ -1,11 +1,16 @@
 //! The loop around every job: it owns all waiting.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use futures_util::{FutureExt, future};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Job, JobBoard, Next, Wakes};
+use super::{Job, JobBoard, JobName, Next, Wakes};
 use crate::{Error, clock::Clock, error::chain};
 
 /// The wait after the first failed step; it doubles with each that follows.
@@ -21,6 +26,15 @@ pub struct Driver {
     tasks: TaskTracker,
     stop: CancellationToken,
     board: JobBoard,
+    crews: Mutex<BTreeMap<JobName, Crew>>,
+}
+
+/// The workers of one job.
+struct Crew {
+    /// What ends each of them, after its step.
+    stops: Vec<CancellationToken>,
+    /// Starts one more.
+    hire: Box<dyn Fn(CancellationToken) + Send>,
 }
 
 impl Driver {
@@ -33,22 +47,52 @@ impl Driver {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             board,
+            crews: Mutex::default(),
         }
     }
 
     /// Starts `workers` copies of a job that look for work at least once a `period`.
     pub fn spawn<J: Job + Clone>(&self, job: &J, workers: usize, period: Duration) {
-        self.board.started(J::NAME, workers);
-        for _ in 0..workers {
+        let (job, tasks) = (job.clone(), self.tasks.clone());
+        let (clock, wakes, board) = (Arc::clone(&self.clock), self.wakes.clone(), self.board.clone());
+        let hire = move |stop| {
             let worker = Worker {
                 job: job.clone(),
                 period,
-                clock: Arc::clone(&self.clock),
-                wakes: self.wakes.clone(),
-                board: self.board.clone(),
+                clock: Arc::clone(&clock),
+                wakes: wakes.clone(),
+                board: board.clone(),
             };
-            self.tasks.spawn(worker.run(self.stop.clone()));
+            tasks.spawn(worker.run(stop));
+        };
+        let crew = Crew {
+            stops: Vec::new(),
+            hire: Box::new(hire),
+        };
+        self.crews().insert(J::NAME, crew);
+        self.want(J::NAME, workers);
+    }
+
+    /// Changes how many workers a job has; those that are too many end after their step. Answers how many it had, `None`
+    /// if this driver does not run the job.
+    pub fn want(&self, job: JobName, workers: usize) -> Option<usize> {
+        let mut crews = self.crews();
+        let crew = crews.get_mut(&job)?;
+        let before = crew.stops.len();
+        for stop in crew.stops.drain(workers.min(before)..) {
+            stop.cancel();
         }
+        for _ in before..workers {
+            let stop = self.stop.child_token();
+            (crew.hire)(stop.clone());
+            crew.stops.push(stop);
+        }
+        self.board.staffed(job, workers);
+        Some(before)
+    }
+
+    fn crews(&self) -> MutexGuard<'_, BTreeMap<JobName, Crew>> {
+        self.crews.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets no new step begin, and waits until those that run have ended, at most `patience`.
@@ -127,7 +171,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::{jobs::JobName, model::Timestamp};
+    use crate::model::Timestamp;
 
     /// Time that passes when the test says so.
     #[derive(Clone)]
@@ -279,5 +323,20 @@ mod tests {
 
         case.no_step_beyond(1).await;
         assert_eq!(case.clock.now(), Timestamp::default(), "it did not wait in vain");
+    }
+
+    #[tokio::test]
+    async fn a_job_gets_as_many_workers_as_are_wanted() {
+        let mut case = case(|_| Ok(Next::Idle));
+        case.steps(1).await;
+
+        assert_eq!(case.driver.want(JobName::Delete, 3), Some(1));
+        case.steps(3).await;
+        assert_eq!(case.driver.board.status()[&JobName::Delete].workers, 3);
+        assert_eq!(case.driver.want(JobName::Delete, 0), Some(3));
+        case.no_step_beyond(3).await;
+        case.wakes.wake(JobName::Delete);
+        case.no_step_beyond(3).await;
+        assert_eq!(case.driver.want(JobName::Monitor, 1), None);
     }
 }

@@ -105,6 +105,14 @@ impl Limits {
             body: config.http_body_timeout,
         }
     }
+
+    /// Those of the tracker port, where clients stay connected for ever.
+    pub(crate) fn of_tracker(config: &Config) -> Limits {
+        Limits {
+            connections_max: config.tracker_connections_max,
+            ..Limits::of(config)
+        }
+    }
 }
 
 impl Listener {

@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::Context;
+use mogul_api::mogile::Watchers;
 use mogul_storage::{
     Node,
     remote::{RemoteOptions, remote_apart},
@@ -58,15 +59,28 @@ impl Life {
     }
 }
 
-/// What every role begins with: its configuration, the log, the signals.
-fn begin(file: Option<&Path>, flags: &Flags) -> anyhow::Result<(Config, Signals)> {
+/// What every role begins with.
+struct Begun {
+    config: Config,
+    signals: Signals,
+    /// Those who watch the log.
+    watchers: Watchers,
+}
+
+/// Reads the configuration, starts the log, catches the signals.
+fn begin(file: Option<&Path>, flags: &Flags) -> anyhow::Result<Begun> {
     let environment = std::env::vars_os()
         .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
     let config = Config::load(file, environment, flags)?;
-    logging::start(&config.log).map_err(anyhow::Error::msg)?;
+    let watchers = Watchers::default();
+    logging::start(&config.log, &watchers).map_err(anyhow::Error::msg)?;
     raise_file_limit();
     let signals = Signals::catch().context("cannot catch signals")?;
-    Ok((config, signals))
+    Ok(Begun {
+        config,
+        signals,
+        watchers,
+    })
 }
 
 /// Reaches the storage node of a host that another process serves.

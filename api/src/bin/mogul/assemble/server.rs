@@ -9,6 +9,7 @@ use http::uri::Scheme;
 use mogul_api::{
     admin,
     metrics::Metrics,
+    mogile::{self, Watchers},
     s3::{Parts as S3Parts, Regions, S3, S3Config},
 };
 use mogul_storage::{DevId, Device, Devices, local, networks::Networks};
@@ -16,6 +17,7 @@ use mogul_tracker::{
     Parts, Settings, Tracker,
     clock::SystemClock,
     command::devices::{LocalHost, devices_on_record},
+    jobs::Driver,
     meta::{Db, DbConfig},
     model::{Credential, Timestamp, User},
     nodes::Nodes,
@@ -25,7 +27,7 @@ use tokio_util::task::TaskTracker;
 use tracing::info;
 
 use super::{
-    Life, jobs,
+    Begun, Life, begin, jobs,
     node::{NodePorts, StorageNode},
 };
 use crate::{
@@ -37,7 +39,7 @@ use crate::{
     tls::Tls,
 };
 
-/// Runs everything in one process: S3, admin, storage node, jobs, on `SQLite` and local directories.
+/// Runs everything in one process: S3, admin, tracker port, storage node, jobs, on `SQLite` and local directories.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArgs {
     /// Data directories, each of them one device; the database is in the first.
@@ -65,6 +67,7 @@ pub(crate) struct Server {
     root: RootKey,
     origin: Origin,
     signals: Signals,
+    watchers: Watchers,
 }
 
 /// The open ports.
@@ -72,6 +75,7 @@ struct Ports {
     s3: Listener,
     admin: Listener,
     node: NodePorts,
+    tracker: Listener,
 }
 
 /// Puts a server together.
@@ -79,7 +83,11 @@ struct Ports {
 /// # Errors
 /// Each is one line that says what to do; nothing is served then.
 pub(crate) async fn start(args: ServerArgs) -> anyhow::Result<Server> {
-    let (config, signals) = super::begin(args.config.as_deref(), &args.flags)?;
+    let Begun {
+        config,
+        signals,
+        watchers,
+    } = begin(args.config.as_deref(), &args.flags)?;
     let tls = match (&config.tls_cert, &config.tls_key) {
         (Some(cert), Some(key)) => Some(Tls::load(cert, key)?),
         (None, _) | (_, None) => None,
@@ -88,6 +96,7 @@ pub(crate) async fn start(args: ServerArgs) -> anyhow::Result<Server> {
         s3: Listener::bind(config.s3_listen, "s3.listen", "s3").await?,
         admin: Listener::bind(config.admin_listen, "admin.listen", "admin").await?,
         node: NodePorts::bind(&config).await?,
+        tracker: Listener::bind(config.tracker_listen, "tracker.listen", "tracker").await?,
     };
     let dirs = DataDirs::open(&args.dirs)?;
     let (root, origin) = RootKey::obtain(&config, dirs.first(), &SystemEntropy)?;
@@ -110,6 +119,7 @@ pub(crate) async fn start(args: ServerArgs) -> anyhow::Result<Server> {
         root,
         origin,
         signals,
+        watchers,
     })
 }
 
@@ -120,8 +130,9 @@ impl Server {
     /// If what the tracker keeps could not be laid down; the next start collects it.
     pub(crate) async fn serve(mut self) -> anyhow::Result<()> {
         let life = Life::default();
-        let driver = jobs::start(&self.tracker);
+        let driver = Arc::new(jobs::start(&self.tracker));
         let s3 = self.s3(&life.tasks);
+        let face = self.mogile(&driver, &life);
         self.greet();
         let serving = |face, tls: Option<&Tls>| Serving {
             face,
@@ -136,7 +147,18 @@ impl Server {
             s3: s3_port,
             admin: admin_port,
             node,
+            tracker: tracker_port,
         } = self.ports;
+        let of_tracker = Serving {
+            networks: self.config.trusted_networks.clone(),
+            limits: Limits::of_tracker(&self.config),
+            ..serving("tracker", None)
+        };
+        let hang_up = life.stop.clone();
+        tracker_port.serve_streams(of_tracker, "mogilefs", move |stream, client| {
+            let (face, stop) = (face.clone(), hang_up.clone());
+            async move { face.converse(stream, client.ip(), &stop).await }
+        });
         let docroot = self.dirs.paths().join(",");
         node.serve(
             StorageNode {
@@ -195,6 +217,18 @@ impl Server {
             metrics: Metrics::default(),
             entropy: Arc::new(SystemEntropy),
             tasks: tasks.clone(),
+        })
+    }
+
+    /// The tracker port; a client that ends the process there ends `life`.
+    fn mogile(&self, driver: &Arc<Driver>, life: &Life) -> mogile::Face {
+        mogile::Face::new(mogile::Parts {
+            tracker: self.tracker.clone(),
+            driver: Arc::clone(driver),
+            clock: Arc::new(SystemClock),
+            watchers: self.watchers.clone(),
+            shutdown: life.asked.clone(),
+            query_workers: self.config.tracker_query_workers,
         })
     }
 

@@ -10,7 +10,7 @@ use mogul_storage::{Device, Devices};
 use tracing::info;
 
 use super::{
-    Life,
+    Begun, Life,
     node::{NodePorts, StorageNode},
 };
 use crate::{
@@ -47,7 +47,7 @@ pub(crate) struct Store {
 /// # Errors
 /// Each is one line that says what to do; nothing is served then.
 pub(crate) async fn start(args: StoreArgs) -> anyhow::Result<Store> {
-    let (config, signals) = super::begin(args.config.as_deref(), &args.flags)?;
+    let Begun { config, signals, .. } = super::begin(args.config.as_deref(), &args.flags)?;
     let ports = NodePorts::bind(&config).await?;
     let (node, dirs) = match (&config.storage_docroot, args.dirs.as_slice()) {
         (Some(docroot), []) => {

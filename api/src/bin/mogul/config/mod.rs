@@ -133,6 +133,12 @@ settings! {
     /// Networks whose hosts may connect to the tracker port, the storage node and the side channel, none of which has
     /// authentication, such as `10.0.0.0/8, ::1`; others are hung up on. Empty: whoever reaches the port.
     trusted_networks: Networks = "trusted.networks", Some("trusted-networks"), Some("");
+    /// Address of the tracker port, which MogileFS's clients and tools speak to. It has no authentication (as in MogileFS): keep it on loopback or a private network.
+    tracker_listen: SocketAddr = "tracker.listen", Some("tracker"), Some("127.0.0.1:7001");
+    /// Connections open at a time on the tracker port; more wait in the operating system's queue.
+    tracker_connections_max: usize = "tracker.connections_max", None, Some("16384");
+    /// Requests of the tracker port that are worked on at a time; `!want N queryworker` changes it while the server runs.
+    tracker_query_workers: usize = "tracker.query_workers", None, Some("64");
     /// Copies that the class `default` keeps; unset: 1 with one DIR, 2 with more.
     copies: Option<u8> = "classes.copies", Some("copies"), None;
     /// Multipart objects up to this size are joined into one file in the background; larger ones stay in segments.
@@ -193,10 +199,14 @@ impl Config {
                 "classes.copies (--copies) must be at least 1".to_owned(),
             ));
         }
-        if self.http_connections_max == 0 {
-            return Err(ConfigError::Conflict(
-                "http.connections_max must be at least 1".to_owned(),
-            ));
+        for (key, count) in [
+            ("http.connections_max", self.http_connections_max),
+            ("tracker.connections_max", self.tracker_connections_max),
+            ("tracker.query_workers", self.tracker_query_workers),
+        ] {
+            if count == 0 {
+                return Err(ConfigError::Conflict(format!("{key} must be at least 1")));
+            }
         }
         Ok(())
     }
