@@ -28,6 +28,9 @@ const LIST_BODY_MAX: usize = LIST_MAX * 21;
 /// Bytes of a digest's answer, at most.
 const LINE_MAX: usize = 1024;
 
+/// The MD5 of `!`, in base64.
+const MD5_OF_ANOTHER: &str = "kDPg4wXyR8DDyA0MeEjIsw==";
+
 /// Bytes of a usage file, at most.
 const USAGE_MAX: usize = 4096;
 
@@ -75,6 +78,35 @@ pub struct Got {
     pub modified: Option<i64>,
     /// The bytes asked for.
     pub body: Body,
+}
+
+/// A file that is written to see whether a device takes files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// Its name: letters, digits and `-`.
+    pub name: String,
+    /// What is in it, at most 1,024 bytes.
+    pub text: String,
+    /// Its folder.
+    pub folder: TrialFolder,
+}
+
+/// Whether the folder of a [`Trial`] has to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrialFolder {
+    /// By `MKCOL`, where the node wants that.
+    Make,
+    /// It is there, or the node makes it.
+    IsThere,
+}
+
+/// What came of a [`Trial`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tried {
+    /// What was written was read.
+    ReadBack,
+    /// Something else was read: somebody wrote there meanwhile, or the device is broken.
+    Differs,
 }
 
 /// What a deletion found.
@@ -220,6 +252,48 @@ impl Node {
         }
     }
 
+    /// Writes a small file beside the fids of a device, and reads it back (MogileFS's test write).
+    ///
+    /// # Errors
+    /// Any [`NodeError`].
+    pub async fn try_writing(&self, device: DevId, trial: &Trial) -> Result<Tried, NodeError> {
+        let folder = format!("/dev{device}/test-write/");
+        if trial.folder == TrialFolder::Make {
+            // Its answer says nothing: nodes that make their folders themselves refuse it.
+            drop(self.call(request(mkcol(), &folder, Body::empty())).await);
+        }
+        let path = [&folder, trial.name.as_str()].concat();
+        let mut put = request(Method::PUT, &path, Body::from(trial.text.clone()));
+        put.headers_mut()
+            .insert(header::CONTENT_LENGTH, HeaderValue::from(trial.text.len()));
+        self.call(put).await?;
+        let found = self
+            .text(request(Method::GET, &path, Body::empty()), LINE_MAX)
+            .await?;
+        Ok(if found == trial.text {
+            Tried::ReadBack
+        } else {
+            Tried::Differs
+        })
+    }
+
+    /// Whether the node refuses a file that comes with another file's `Content-MD5`.
+    ///
+    /// # Errors
+    /// Any [`NodeError`] that is no answer of the node.
+    pub async fn rejects_bad_md5(&self, device: DevId) -> Result<bool, NodeError> {
+        let path = format!("/dev{device}/test-write/test-md5");
+        let mut put = request(Method::PUT, &path, Body::from("."));
+        let headers = put.headers_mut();
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(1));
+        headers.insert("content-md5", HeaderValue::from_static(MD5_OF_ANOTHER));
+        match self.call(put).await {
+            Ok(_) => Ok(false),
+            Err(NodeError::Unreachable(error)) => Err(NodeError::Unreachable(error)),
+            Err(_) => Ok(true),
+        }
+    }
+
     /// Fids on a device in ascending order, from `first` on, at most `limit`, which is 1 to [`LIST_MAX`].
     ///
     /// # Errors
@@ -274,6 +348,11 @@ impl Node {
             Err(unsupported)
         }
     }
+}
+
+/// `MKCOL`, which WebDAV makes folders by.
+fn mkcol() -> Method {
+    Method::from_bytes(b"MKCOL").expect("letters are a method")
 }
 
 /// An extension that a node may declare.

@@ -18,7 +18,7 @@ pub struct Usage {
     pub used_bytes: u64,
     /// Bytes that can still be written.
     pub available_bytes: u64,
-    /// When this was read, unix seconds of the node.
+    /// When this was read, unix seconds of the node; 0 if it does not tell (original trackers do not ask).
     pub asof: i64,
 }
 
@@ -37,7 +37,7 @@ impl Usage {
             total_bytes,
             used_bytes,
             available_bytes: bytes("available").unwrap_or(total_bytes.saturating_sub(used_bytes)),
-            asof: field("time")?.parse().ok()?,
+            asof: field("time").and_then(|time| time.parse().ok()).unwrap_or(0),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     Error, Sharing, Tracker,
-    meta::{Db, classes, devices, domains, hosts},
+    meta::{Db, classes, devices, domains, hosts, settings},
     model::{Ack, Bucket, Class, ClassId, ClassName, Degraded, DomainId, Timestamp},
     policy::PolicySpec,
     view::{DomainView, Tables},
@@ -70,6 +70,14 @@ impl Tracker {
         Ok(())
     }
 
+    /// Reads everything where other processes may have changed it.
+    pub(crate) async fn refresh_shared(&self) -> Result<(), Error> {
+        match self.sharing() {
+            Sharing::Alone => Ok(()),
+            Sharing::Shared => self.refresh_all().await,
+        }
+    }
+
     /// Reads hosts and devices.
     pub(crate) async fn refresh_devices(&self) -> Result<(), Error> {
         let db = self.db().clone();
@@ -118,6 +126,7 @@ async fn read_tables(db: &Db, mindevcount: u8, now: Timestamp) -> Result<Tables,
             .collect(),
         hosts: hosts::hosts(&mut tx).await?,
         devices: devices::devices(&mut tx).await?,
+        settings: settings::settings(&mut tx).await?,
     })
 }
 

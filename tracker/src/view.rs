@@ -27,6 +27,7 @@ pub struct ClusterView {
     names: BTreeMap<String, DomainId>,
     hosts: BTreeMap<HostId, Host>,
     devices: BTreeMap<DevId, DeviceView>,
+    settings: Arc<BTreeMap<String, String>>,
 }
 
 /// A domain with its classes.
@@ -51,9 +52,13 @@ pub struct DeviceView {
     pub observed: Observed,
     /// Bytes that can still be written, when known.
     pub free_bytes: Option<u64>,
+    /// Whether it refuses a file whose digest is not the one sent with it, when known.
+    pub rejects_bad_md5: Option<bool>,
+    /// When it was last tried whether it can be written, if that was tried since it began to answer.
+    pub tried: Option<Timestamp>,
 }
 
-/// What the monitor found of a device.
+/// What the monitor found of a device (mogilefs.md §7, `observed_state`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Observed {
     /// Not looked at since this process started.
@@ -61,8 +66,23 @@ pub enum Observed {
     Unknown,
     /// It does not answer, or not in time.
     Unreachable,
-    /// It answers.
-    Reachable,
+    /// It answers, and takes no files.
+    Readable,
+    /// It answers, and takes files.
+    Writable,
+}
+
+/// What one look at a device found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Observation {
+    /// In what state it is.
+    pub state: Observed,
+    /// Bytes that can still be written, if it told.
+    pub free_bytes: Option<u64>,
+    /// Whether it refuses a file whose digest is not the one sent with it, if that was tried.
+    pub rejects_bad_md5: Option<bool>,
+    /// When it was last tried whether it can be written.
+    pub tried: Option<Timestamp>,
 }
 
 /// The rows of a whole view, as the database has them.
@@ -74,6 +94,8 @@ pub struct Tables {
     pub hosts: Vec<Host>,
     /// All devices.
     pub devices: Vec<Device>,
+    /// All server settings.
+    pub settings: BTreeMap<String, String>,
 }
 
 impl DomainView {
@@ -87,6 +109,25 @@ impl DomainView {
 }
 
 impl DeviceView {
+    /// Whether it answered when it was last looked at.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        match self.observed {
+            Observed::Unknown | Observed::Unreachable => false,
+            Observed::Readable | Observed::Writable => true,
+        }
+    }
+
+    /// Whether its host's state and its own allow writing to it: then the monitor tries that.
+    #[must_use]
+    pub fn may_be_written(&self) -> bool {
+        let device = match self.device.status {
+            DeviceStatus::Alive | DeviceStatus::Drain => true,
+            DeviceStatus::ReadOnly | DeviceStatus::Down | DeviceStatus::Dead => false,
+        };
+        device && self.host_status == HostStatus::Alive
+    }
+
     /// Whether copies on it can be read now (MogileFS `should_read_from`).
     #[must_use]
     pub fn readable(&self) -> bool {
@@ -98,7 +139,7 @@ impl DeviceView {
             DeviceStatus::Alive | DeviceStatus::ReadOnly | DeviceStatus::Drain => true,
             DeviceStatus::Down | DeviceStatus::Dead => false,
         };
-        host && device && self.observed == Observed::Reachable
+        host && device && self.answers()
     }
 
     /// Whether new files may go to it now, room apart (MogileFS `should_get_new_files`).
@@ -106,7 +147,7 @@ impl DeviceView {
     pub fn takes_files(&self) -> bool {
         self.host_status == HostStatus::Alive
             && self.device.status == DeviceStatus::Alive
-            && self.observed == Observed::Reachable
+            && self.observed == Observed::Writable
     }
 
     /// Whether files may be deleted on it now (MogileFS `can_delete_from`).
@@ -114,18 +155,14 @@ impl DeviceView {
     /// The original also wants a successful test write, and so never frees a full device; we do not.
     #[must_use]
     pub fn deletable(&self) -> bool {
-        let device = match self.device.status {
-            DeviceStatus::Alive | DeviceStatus::Drain => true,
-            DeviceStatus::ReadOnly | DeviceStatus::Down | DeviceStatus::Dead => false,
-        };
-        device && self.host_status == HostStatus::Alive && self.observed == Observed::Reachable
+        self.may_be_written() && self.answers()
     }
 
     /// Whether the monitor looks at it (mogilefs.md §8).
     #[must_use]
     pub fn probed(&self) -> bool {
         DeviceView {
-            observed: Observed::Reachable,
+            observed: Observed::Readable,
             ..self.clone()
         }
         .readable()
@@ -137,6 +174,30 @@ impl ClusterView {
     #[must_use]
     pub fn domain_named(&self, name: &str) -> Option<&Arc<DomainView>> {
         self.domain(*self.names.get(name)?)
+    }
+
+    /// All domains, by number.
+    pub fn domains(&self) -> impl Iterator<Item = &Arc<DomainView>> {
+        self.domains.values()
+    }
+
+    /// The value of a server setting, if it has one (mogilefs.md §20).
+    #[must_use]
+    pub fn setting(&self, key: &str) -> Option<&str> {
+        self.settings.get(key).map(String::as_str)
+    }
+
+    /// Whether a server setting is switched on.
+    #[must_use]
+    pub fn setting_is_on(&self, key: &str) -> bool {
+        self.setting(key).is_some_and(|value| !matches!(value, "" | "0"))
+    }
+
+    /// All server settings by key.
+    pub fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.settings
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
     /// A domain by number.
@@ -199,6 +260,7 @@ impl ClusterView {
     pub fn with_tables(&self, tables: Tables) -> ClusterView {
         let mut view = ClusterView {
             hosts: tables.hosts.into_iter().map(|host| (host.id, host)).collect(),
+            settings: Arc::new(tables.settings),
             ..ClusterView::default()
         };
         for domain in tables.domains {
@@ -217,6 +279,7 @@ impl ClusterView {
             names: self.names.clone(),
             devices: self.merge_devices(&hosts, devices),
             hosts,
+            settings: Arc::clone(&self.settings),
         }
     }
 
@@ -235,12 +298,14 @@ impl ClusterView {
 
     /// This view with another observation of one device; unchanged if there is no such device.
     #[must_use]
-    pub fn with_observation(&self, id: DevId, observed: Observed, free_bytes: Option<u64>) -> ClusterView {
+    pub fn with_observation(&self, id: DevId, seen: Observation) -> ClusterView {
         let mut view = self.clone();
         if let Some(device) = view.devices.get_mut(&id) {
-            device.observed = observed;
-            // A device that is away keeps the figure it had: it tells nothing new, and is not used meanwhile.
-            device.free_bytes = free_bytes.or(device.free_bytes);
+            device.observed = seen.state;
+            // A device that is away keeps the figures it had: it tells nothing new, and is not used meanwhile.
+            device.free_bytes = seen.free_bytes.or(device.free_bytes);
+            device.rejects_bad_md5 = seen.rejects_bad_md5.or(device.rejects_bad_md5);
+            device.tried = seen.tried;
         }
         view
     }
@@ -272,6 +337,8 @@ impl ClusterView {
                     .map_or(HostStatus::Down, |host| host.status),
                 observed: before.map_or(Observed::Unknown, |before| before.observed),
                 free_bytes: before.and_then(|before| before.free_bytes),
+                rejects_bad_md5: before.and_then(|before| before.rejects_bad_md5),
+                tried: before.and_then(|before| before.tried),
                 device,
             };
             (view.device.id, view)
@@ -351,6 +418,14 @@ mod tests {
         }
     }
 
+    fn seen(free_bytes: u64) -> Observation {
+        Observation {
+            state: Observed::Writable,
+            free_bytes: Some(free_bytes),
+            ..Observation::default()
+        }
+    }
+
     fn domain(id: u16, name: &str) -> DomainView {
         DomainView {
             bucket: Bucket {
@@ -379,7 +454,7 @@ mod tests {
         let view = ClusterView::default().with_devices(hosts, devices);
         assert!(view.candidates().is_empty(), "not observed yet");
 
-        let view = view.with_observation(id, Observed::Reachable, Some(5));
+        let view = view.with_observation(id, seen(5));
         let (hosts, devices) = tables();
         let view = view.with_devices(hosts, devices);
 
@@ -404,7 +479,7 @@ mod tests {
         ] {
             let view = ClusterView::default()
                 .with_devices(vec![host(1, host_status)], vec![device(1, 1, device_status)])
-                .with_observation(DevId::new(1).unwrap(), Observed::Reachable, Some(1));
+                .with_observation(DevId::new(1).unwrap(), seen(1));
             let device = view.device(DevId::new(1).unwrap()).unwrap();
 
             let found = (device.readable(), device.takes_files(), device.deletable());

@@ -86,7 +86,8 @@ pub(super) fn observed(device: &DeviceView) -> &'static str {
     match device.observed {
         Observed::Unknown => "unknown",
         Observed::Unreachable => "unreachable",
-        Observed::Reachable => "writeable",
+        Observed::Readable => "readable",
+        Observed::Writable => "writeable",
     }
 }
 

@@ -4,13 +4,19 @@
 //! there. [`line`] is the encoding, [`listener`] a connection, [`table`] the list of commands, [`console`] those for operators,
 //! [`error`] the refusals.
 
+mod classes;
+mod cluster;
 mod console;
 mod control;
+mod devices;
+mod domains;
 pub mod error;
 mod files;
+mod hosts;
 pub mod line;
 mod listener;
 mod read;
+mod settings;
 mod table;
 mod watch;
 mod workers;

@@ -2,7 +2,10 @@
 
 use futures_util::future::BoxFuture;
 
-use super::{Face, control, error::Refusal, files, line::Answer, line::Args, read};
+use super::{
+    Face, classes, cluster, control, devices, domains, error::Refusal, files, hosts, line::Answer,
+    line::Args, read, settings,
+};
 
 /// What does a command.
 pub(super) type Handler = for<'a> fn(&'a Face, &'a Args) -> BoxFuture<'a, Result<Answer, Refusal>>;
@@ -18,19 +21,40 @@ macro_rules! commands {
 }
 
 commands! {
+    "clear_cache" => cluster::look_now,
+    "create_class" => classes::create_class,
     "create_close" => files::create_close,
+    "create_device" => devices::create_device,
+    "create_domain" => domains::create_domain,
+    "create_host" => hosts::create_host,
     "create_open" => files::create_open,
     "delete" => files::delete,
+    "delete_class" => classes::delete_class,
+    "delete_domain" => domains::delete_domain,
+    "delete_host" => hosts::delete_host,
+    "do_monitor_round" => cluster::look_now,
     "edit_file" => files::edit_file,
     "file_debug" => read::file_debug,
     "file_info" => read::file_info,
+    "get_devices" => devices::get_devices,
+    "get_domains" => domains::get_domains,
+    "get_hosts" => hosts::get_hosts,
     "get_paths" => read::get_paths,
+    "httpcopy" => cluster::httpcopy,
     "list_fids" => read::list_fids,
     "list_keys" => read::list_keys,
     "noop" => control::noop,
     "rename" => files::rename,
+    "replicate_now" => cluster::replicate_now,
+    "server_setting" => settings::server_setting,
+    "server_settings" => settings::server_settings,
+    "set_server_setting" => settings::set_server_setting,
+    "set_state" => devices::set_state,
+    "set_weight" => devices::set_weight,
     "sleep" => control::sleep,
     "test" => control::test,
+    "update_class" => classes::update_class,
+    "update_host" => hosts::update_host,
     "updateclass" => files::updateclass,
 }
 

@@ -253,7 +253,7 @@ impl From<Error> for S3Error {
 fn translate(error: &Error) -> S3Error {
     match error {
         Error::UnknownDomain => S3Error::new(Code::NoSuchBucket, "The specified bucket does not exist."),
-        Error::DomainTaken => S3Error::new(
+        Error::DomainTaken | Error::DomainExists => S3Error::new(
             Code::BucketAlreadyExists,
             "The requested bucket name is not available. It belongs to another user.",
         ),
@@ -306,8 +306,7 @@ fn translate(error: &Error) -> S3Error {
         Error::Busy => S3Error::new(Code::SlowDown, "Please reduce your request rate.")
             .header(header::RETRY_AFTER, HeaderValue::from_static("1")),
         // No request of S3 manages the cluster.
-        Error::DomainExists
-        | Error::DomainHasClasses
+        Error::DomainHasClasses
         | Error::ClassExists
         | Error::ClassNotEmpty
         | Error::DefaultClass

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use super::domains::{Classes, Making, made};
 use crate::{
     Error, Tracker,
-    jobs::JobName,
-    meta::{buckets, classes, domains, users},
-    model::{Bucket, Class, ClassId, ClassName, DomainId, DomainName, Tags, UserId},
+    meta::{buckets, domains, users},
+    model::{Bucket, DomainId, DomainName, Tags, UserId},
 };
 
 /// Makes a bucket.
@@ -79,15 +79,13 @@ impl Tracker {
                     if request.owner != UserId::root() && !users::user_locked(tx, &request.owner).await? {
                         return Err(Error::UnknownUser);
                     }
-                    if let Some(bucket) = domains::domain_named(tx, request.name.as_str()).await? {
-                        let yours = bucket.owner == request.owner;
-                        return if yours {
-                            Ok(BucketCreation::AlreadyYours)
-                        } else {
-                            Err(Error::DomainTaken)
-                        };
-                    }
-                    let domain = domains::domain_added(tx, &request.name).await?;
+                    let domain = match made(tx, &request.name).await? {
+                        Making::Made(domain) => domain,
+                        Making::There(bucket) if bucket.owner == request.owner => {
+                            return Ok(BucketCreation::AlreadyYours);
+                        }
+                        Making::There(_) => return Err(Error::DomainTaken),
+                    };
                     buckets::bucket_added(tx, domain, &request.owner, now).await?;
                     buckets::bucket_tagged(tx, domain, &request.tags).await?;
                     Ok(BucketCreation::Created)
@@ -151,152 +149,6 @@ impl Tracker {
     /// # Errors
     /// [`Error::UnknownDomain`], [`Error::DomainNotEmpty`], [`Error::Database`].
     pub async fn delete_bucket(&self, name: &DomainName) -> Result<(), Error> {
-        let (now, wanted) = (self.now(), name.clone());
-        let removed = self.db().write(move |tx| {
-            let name = wanted.clone();
-            Box::pin(async move {
-                let bucket = domains::domain_named_locked(tx, name.as_str()).await?;
-                let domain = bucket.ok_or(Error::UnknownDomain)?.domain.id;
-                if buckets::bucket_filled(tx, domain).await? {
-                    return Err(Error::DomainNotEmpty);
-                }
-                buckets::uploads_ended(tx, domain, now).await?;
-                domains::domain_removed(tx, domain).await
-            })
-        });
-        removed.await?;
-        self.refresh_domain(name.as_str()).await?;
-        self.wake(JobName::Delete);
-        Ok(())
+        self.remove_domain(name.as_str(), Classes::Go).await
     }
-
-    /// Finds a class of a domain by id: `default` always exists.
-    ///
-    /// # Errors
-    /// [`Error::UnknownDomain`], [`Error::UnknownClass`], [`Error::Database`].
-    pub async fn class(&self, domain: DomainId, id: ClassId) -> Result<Class, Error> {
-        let view = self.view();
-        let known = view.domain(domain).ok_or(Error::UnknownDomain)?;
-        if let Some(class) = known.classes.get(&id)
-            && self.believes(known)
-        {
-            return Ok(class.clone());
-        }
-        let found = self.refresh_domain(known.bucket.domain.name.as_str()).await?;
-        let found = found.filter(|found| found.bucket.domain.id == domain);
-        let found = found.ok_or(Error::UnknownDomain)?;
-        found.classes.get(&id).cloned().ok_or(Error::UnknownClass)
-    }
-
-    /// Finds a class of a domain by name (case ignored), making it from the server's template of that name if there is one:
-    /// the storage classes of S3 exist when they are first used (s3.md, "Storage classes and `MogileFS` classes").
-    ///
-    /// # Errors
-    /// [`Error::UnknownDomain`], [`Error::UnknownClass`], [`Error::Exhausted`], [`Error::Database`].
-    pub async fn class_named(&self, domain: DomainId, name: &ClassName) -> Result<Class, Error> {
-        let wanted = match template(name.as_str()) {
-            Template::Default => ClassName::default_class(),
-            Template::Offline => return Err(Error::UnknownClass),
-            Template::Copies(_) | Template::None => name.clone(),
-        };
-        let view = self.view();
-        let known = view.domain(domain).ok_or(Error::UnknownDomain)?;
-        if let Some(class) = known.class_named(wanted.as_str())
-            && self.believes(known)
-        {
-            return Ok(class.clone());
-        }
-        let bucket = known.bucket.domain.name.clone();
-        let found = self.refresh_domain(bucket.as_str()).await?;
-        let found = found.filter(|found| found.bucket.domain.id == domain);
-        let found = found.ok_or(Error::UnknownDomain)?;
-        match (found.class_named(wanted.as_str()), template(wanted.as_str())) {
-            (Some(class), _) => Ok(class.clone()),
-            (None, Template::Copies(copies)) => {
-                let default = found.classes.get(&ClassId::DEFAULT).ok_or(Error::UnknownClass)?;
-                let made = from_template(default, &wanted, copies)?;
-                self.add_class(&bucket, made).await
-            }
-            (None, Template::Default | Template::Offline | Template::None) => Err(Error::UnknownClass),
-        }
-    }
-
-    /// Adds a class to a domain; if one of the name is there by now, it is that one.
-    async fn add_class(&self, bucket: &DomainName, class: Class) -> Result<Class, Error> {
-        let (name, made) = (bucket.clone(), class.clone());
-        self.db()
-            .write(move |tx| {
-                let (name, mut class) = (name.clone(), made.clone());
-                Box::pin(async move {
-                    let found = domains::domain_named_locked(tx, name.as_str()).await?;
-                    let found = found.filter(|found| found.domain.id == class.domain);
-                    found.ok_or(Error::UnknownDomain)?;
-                    let there = classes::classes_of(tx, class.domain).await?;
-                    if there.iter().any(|other| other.name == class.name) {
-                        return Ok(());
-                    }
-                    class.id = free_number(&there)?;
-                    classes::class_added(tx, &class).await
-                })
-            })
-            .await?;
-        let domain = self
-            .refresh_domain(bucket.as_str())
-            .await?
-            .ok_or(Error::UnknownDomain)?;
-        let added = domain.class_named(class.name.as_str());
-        added.cloned().ok_or(Error::UnknownClass)
-    }
-}
-
-/// What the server makes of the name of a storage class.
-enum Template {
-    /// The class `default` under another name.
-    Default,
-    /// A class with copies of its own.
-    Copies(TemplateCopies),
-    /// Clients take objects of such a class for being offline: nothing that can be read may have it (s3.md §23).
-    Offline,
-    /// A name of the user's.
-    None,
-}
-
-/// How many copies a class of a template has.
-#[derive(Clone, Copy)]
-enum TemplateCopies {
-    One,
-    AsDefault,
-}
-
-fn template(name: &str) -> Template {
-    match name.to_ascii_lowercase().as_str() {
-        "standard" | "default" | "intelligent_tiering" => Template::Default,
-        "reduced_redundancy" => Template::Copies(TemplateCopies::One),
-        "standard_ia" | "onezone_ia" | "glacier_ir" => Template::Copies(TemplateCopies::AsDefault),
-        "glacier" | "deep_archive" => Template::Offline,
-        _ => Template::None,
-    }
-}
-
-/// The class of a template; its number is given when it is added.
-fn from_template(default: &Class, name: &ClassName, copies: TemplateCopies) -> Result<Class, Error> {
-    let name = name.as_str().to_ascii_lowercase();
-    Ok(Class {
-        name: ClassName::parse(&name).ok_or(Error::UnknownClass)?,
-        mindevcount: match copies {
-            TemplateCopies::One => 1,
-            TemplateCopies::AsDefault => default.mindevcount,
-        },
-        ..default.clone()
-    })
-}
-
-/// The number after the largest; when that is taken up, the smallest that is free.
-fn free_number(there: &[Class]) -> Result<ClassId, Error> {
-    let taken = |number: &u8| there.iter().any(|class| class.id.0 == *number);
-    let largest = there.iter().map(|class| class.id.0).max().unwrap_or(0);
-    let next = largest.checked_add(1);
-    next.or_else(|| (1..=u8::MAX).find(|number| !taken(number)))
-        .map(ClassId)
-        .ok_or(Error::Exhausted("class"))
 }

@@ -1,15 +1,19 @@
-//! Hosts and devices.
+//! Devices: made, listed, given a state and a weight; and those of this process put on record.
 
 use std::sync::Arc;
 
 use mogul_storage::DevId;
 
+use super::hosts::{added, address_free};
 use crate::{
     Error, Tracker,
-    jobs::monitor::Monitor,
     meta::{Db, Tx, devices, hosts},
-    model::{Device, Host, HostId},
+    model::{Device, DeviceStatus, Host, HostId, HostStatus},
+    view::DeviceView,
 };
+
+/// Largest weight (`device.weight` is a signed MEDIUMINT).
+const WEIGHT_MAX: u32 = 8_388_607;
 
 /// A host that this process serves itself.
 #[derive(Debug, Clone)]
@@ -22,7 +26,117 @@ pub struct LocalHost {
     pub port: u16,
 }
 
+/// A host, by what a request has of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostRef {
+    /// By name.
+    Name(String),
+    /// By number.
+    Id(HostId),
+}
+
+/// Makes a device.
+#[derive(Debug, Clone)]
+pub struct CreateDevice {
+    /// Its number, which no device ever had.
+    pub device: DevId,
+    /// The host it is in.
+    pub host: HostRef,
+    /// Its state.
+    pub status: DeviceStatus,
+}
+
+/// A device to be changed.
+#[derive(Debug, Clone)]
+pub struct DeviceRef {
+    /// Its number.
+    pub device: DevId,
+    /// The name of the host that it must be in, if the request names one.
+    pub host: Option<String>,
+}
+
 impl Tracker {
+    /// Makes a device, and looks at it.
+    ///
+    /// # Errors
+    /// [`Error::UnknownHost`], [`Error::DeviceExists`], [`Error::Invalid`], [`Error::Database`].
+    pub async fn create_device(&self, request: CreateDevice) -> Result<(), Error> {
+        let id = request.device;
+        let request = Arc::new(request);
+        let create = self.db().write(move |tx| {
+            let request = Arc::clone(&request);
+            Box::pin(async move {
+                let all = hosts::hosts(tx).await?;
+                let named = |host: &&Host| match &request.host {
+                    HostRef::Name(name) => host.name == *name,
+                    HostRef::Id(id) => host.id == *id,
+                };
+                let host = all.iter().find(named).ok_or(Error::UnknownHost)?.id;
+                let known = devices::devices(tx).await?;
+                if known.iter().any(|device| device.id == request.device) {
+                    return Err(Error::DeviceExists);
+                }
+                devices::device_added(tx, request.device, host, request.status).await
+            })
+        });
+        create.await?;
+        self.refresh_devices().await?;
+        self.observe(&[id]).await
+    }
+
+    /// Gives a device a state. A dead one is reaped: its replicas are forgotten and made anew elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::UnknownDevice`], [`Error::HostMismatch`], [`Error::DeadDevice`], [`Error::Database`].
+    pub async fn set_device_status(&self, at: DeviceRef, status: DeviceStatus) -> Result<(), Error> {
+        let id = at.device;
+        let at = Arc::new(at);
+        let set = self.db().write(move |tx| {
+            let at = Arc::clone(&at);
+            Box::pin(async move {
+                let known = found(tx, &at).await?;
+                if (known.status, status) == (DeviceStatus::Dead, DeviceStatus::Alive) {
+                    return Err(Error::DeadDevice);
+                }
+                devices::device_status_set(tx, at.device, status).await
+            })
+        });
+        set.await?;
+        self.refresh_devices().await?;
+        self.observe(&[id]).await
+    }
+
+    /// Gives a device a weight for reads, 0 to 8,388,607; 0 counts as 100 (mogilefs.md §9.2).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::UnknownDevice`], [`Error::HostMismatch`], [`Error::Database`].
+    pub async fn set_device_weight(&self, at: DeviceRef, weight: u32) -> Result<(), Error> {
+        let fits = i32::try_from(weight).ok().filter(|_| weight <= WEIGHT_MAX);
+        let weight = fits.ok_or_else(|| Error::Invalid {
+            field: "weight",
+            reason: format!("it must be 0 to {WEIGHT_MAX}"),
+        })?;
+        let at = Arc::new(at);
+        let set = self.db().write(move |tx| {
+            let at = Arc::clone(&at);
+            Box::pin(async move {
+                found(tx, &at).await?;
+                devices::device_weight_set(tx, at.device, weight).await
+            })
+        });
+        set.await?;
+        self.refresh_devices().await
+    }
+
+    /// All devices with what was last seen of them, by number, as the database has them now.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn devices(&self) -> Result<Vec<DeviceView>, Error> {
+        self.refresh_shared().await?;
+        Ok(self.view().devices().cloned().collect())
+    }
+
     /// Puts this process's own host and devices on record, in state alive, and looks at them. What is on record already
     /// stays as it is, but that the host's address follows.
     ///
@@ -39,30 +153,58 @@ impl Tracker {
         });
         register.await?;
         self.refresh_devices().await?;
-        Monitor::new(self).observe().await
+        self.observe(local).await
     }
+}
+
+/// The device of a request.
+async fn found(tx: &mut Tx, at: &DeviceRef) -> Result<Device, Error> {
+    let all = devices::devices(tx).await?;
+    let device = all.into_iter().find(|device| device.id == at.device);
+    let device = device.ok_or(Error::UnknownDevice)?;
+    if let Some(name) = &at.host {
+        let hosts = hosts::hosts(tx).await?;
+        let own = hosts.iter().find(|host| host.id == device.host);
+        if own.is_none_or(|own| own.name != *name) {
+            return Err(Error::HostMismatch);
+        }
+    }
+    Ok(device)
 }
 
 /// Finds the host by name, or adds it.
 async fn host_registered(tx: &mut Tx, wanted: &LocalHost) -> Result<HostId, Error> {
     let all = hosts::hosts(tx).await?;
-    let same_address = |host: &&Host| host.ip == wanted.ip && host.name != wanted.name;
-    if let Some(other) = all.iter().find(same_address) {
+    let known = all.iter().find(|host| host.name == wanted.name);
+    let made = Host {
+        id: HostId(0),
+        name: wanted.name.clone(),
+        status: HostStatus::Alive,
+        ip: wanted.ip.clone(),
+        port: wanted.port,
+        get_port: None,
+        alt_ip: None,
+        alt_mask: None,
+    };
+    let host = known.map_or(made, |known| Host {
+        ip: wanted.ip.clone(),
+        port: wanted.port,
+        ..known.clone()
+    });
+    if address_free(&all, &host).is_err() {
         return Err(Error::Invalid {
             field: "host address",
-            reason: format!("{} belongs to the host {}", other.ip, other.name),
+            reason: format!("{} belongs to another host", host.ip),
         });
     }
-    if let Some(host) = all.iter().find(|host| host.name == wanted.name) {
-        if (host.ip.as_str(), host.port) != (wanted.ip.as_str(), wanted.port) {
-            hosts::host_readdressed(tx, host.id, &wanted.ip, wanted.port).await?;
+    match known {
+        Some(known) if *known == host => Ok(host.id),
+        Some(_) => {
+            hosts::host_changed(tx, &host).await?;
+            Ok(host.id)
         }
-        return Ok(host.id);
+        None => added(tx, &all, &host).await,
     }
-    let largest = all.iter().map(|host| host.id.0).max().unwrap_or(0);
-    let id = HostId(largest.checked_add(1).ok_or(Error::Exhausted("host"))?);
-    hosts::host_added(tx, id, &wanted.name, &wanted.ip, wanted.port).await?;
-    Ok(id)
 }
 
 async fn devices_registered(tx: &mut Tx, host: HostId, local: &[DevId]) -> Result<(), Error> {
@@ -76,7 +218,7 @@ async fn devices_registered(tx: &mut Tx, host: HostId, local: &[DevId]) -> Resul
                     reason: format!("dev{device} belongs to the host with number {}", known.host.0),
                 });
             }
-            None => devices::device_added(tx, *device, host).await?,
+            None => devices::device_added(tx, *device, host, DeviceStatus::Alive).await?,
         }
     }
     Ok(())

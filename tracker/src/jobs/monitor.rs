@@ -1,23 +1,34 @@
 //! Looks at the devices and publishes what it saw.
 //!
 //! All devices at once, each with a deadline of its own, each published when it has answered: a node that hangs delays
-//! nobody else. Where others share the database, the round also reads what they have changed.
+//! nobody else. Devices of other processes are written to now and then, for some fail only then. Where others share the database, the round also reads what they have changed.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, future, future::Either, stream::FuturesUnordered};
-use mogul_storage::{DevId, Node, usage::Usage};
+use mogul_storage::{
+    DevId, Node, NodeError,
+    node::{Trial, TrialFolder, Tried},
+    usage::Usage,
+};
 
 use super::{Job, JobName, Next};
 use crate::{
     Error, Sharing, Tracker,
+    command::settings::SKIP_MKCOL,
     meta::devices::{self, Fill},
     model::Timestamp,
-    view::{DeviceView, Observed},
+    view::{DeviceView, Observation, Observed},
 };
 
 /// How long a node may take to tell how full a device is (MogileFS `conn_timeout`).
 const DEADLINE: Duration = Duration::from_secs(2);
+/// How long a node may take for the files that are written to see whether it takes any: it may sync them on a busy disk.
+const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+/// How often it is tried whether a device of another process takes files.
+const TRY_EVERY: Duration = Duration::from_secs(15);
+/// Names of the files that are written for it: several trackers seldom use the same at once.
+const TRIAL_NAMES: u64 = 100;
 /// How often the figures of a device are written to its row.
 const RECORD_EVERY: Duration = Duration::from_secs(15);
 /// How often the devices are looked at, as in MogileFS.
@@ -43,21 +54,26 @@ impl Monitor {
     /// [`Error::Database`]; what was seen is published all the same.
     pub async fn observe(&self) -> Result<(), Error> {
         let view = self.0.view();
-        let mut looks: FuturesUnordered<_> = view
-            .devices()
+        self.observe_those(view.devices()).await
+    }
+
+    /// As [`Monitor::observe`], for some devices.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub(crate) async fn observe_some(&self, devices: &[DevId]) -> Result<(), Error> {
+        let view = self.0.view();
+        self.observe_those(devices.iter().filter_map(|device| view.device(*device)))
+            .await
+    }
+
+    async fn observe_those<'v>(&self, devices: impl Iterator<Item = &'v DeviceView>) -> Result<(), Error> {
+        let mut looks: FuturesUnordered<_> = devices
             .filter(|device| device.probed())
             .map(|device| self.look(device))
             .collect();
         let mut fills = Vec::new();
         while let Some((device, usage)) = looks.next().await {
-            let (observed, free) = match &usage {
-                Some(usage) => (Observed::Reachable, Some(usage.available_bytes)),
-                None => (Observed::Unreachable, None),
-            };
-            self.0
-                .0
-                .view
-                .update(|view| view.with_observation(device, observed, free));
             fills.extend(usage.and_then(|usage| self.due(device, &usage)));
         }
         if fills.is_empty() {
@@ -72,26 +88,94 @@ impl Monitor {
         self.0.refresh_devices().await
     }
 
-    /// Asks a node about a device; `None` if there is no answer in time.
-    async fn look(&self, view: &DeviceView) -> (DevId, Option<Usage>) {
-        let device = view.device.id;
+    /// Looks at a device and publishes what it saw; answers how full it is if it tells in time.
+    async fn look(&self, before: &DeviceView) -> (DevId, Option<Usage>) {
+        let device = before.device.id;
         let Some(node) = self.0.nodes().get(device) else {
+            self.publish(device, unreachable());
             return (device, None);
         };
-        match self.ask(&node, device).await {
-            Ok(usage) => (device, Some(usage)),
+        let usage = match self.in_time(DEADLINE, node.usage(device)).await {
+            Ok(usage) => usage,
             Err(error) => {
-                if view.observed != Observed::Unreachable {
+                if before.observed != Observed::Unreachable {
                     tracing::warn!(devid = device.get(), error, "device became unreachable");
                 }
-                (device, None)
+                self.publish(device, unreachable());
+                return (device, None);
             }
+        };
+        let mut seen = Observation {
+            state: before.observed,
+            free_bytes: Some(usage.available_bytes),
+            rejects_bad_md5: None,
+            tried: before.tried,
+        };
+        if !before.may_be_written() {
+            seen.state = Observed::Readable;
+            seen.tried = None;
+        } else if self.0.nodes().is_local(device) {
+            // Uploads tell soon enough that a disk of this process takes no files.
+            seen.state = Observed::Writable;
+            seen.rejects_bad_md5 = Some(true);
+        } else if seen
+            .tried
+            .is_none_or(|tried| tried.until(self.0.now()) >= TRY_EVERY)
+        {
+            self.try_writing(&node, before, &mut seen).await;
+        }
+        self.publish(device, seen);
+        (device, Some(usage))
+    }
+
+    /// Writes small files to a device of another process, and reads one back (mogilefs.md §7).
+    async fn try_writing(&self, node: &Node, before: &DeviceView, seen: &mut Observation) {
+        let device = before.device.id;
+        let number = self.0.entropy().next_u64() % TRIAL_NAMES;
+        let trial = Trial {
+            name: format!("test-write-{number}"),
+            text: format!("time={} rand={number}", self.0.now().secs()),
+            folder: if self.0.view().setting_is_on(SKIP_MKCOL) {
+                TrialFolder::IsThere
+            } else {
+                TrialFolder::Make
+            },
+        };
+        let tried = async {
+            if node.try_writing(device, &trial).await? == Tried::Differs {
+                // Another tracker may have written under the same name meanwhile.
+                return node.try_writing(device, &trial).await;
+            }
+            Ok(Tried::ReadBack)
+        };
+        seen.tried = Some(self.0.now());
+        seen.state = match self.in_time(WRITE_DEADLINE, tried).await {
+            Ok(Tried::ReadBack) => Observed::Writable,
+            Ok(Tried::Differs) => Observed::Readable,
+            Err(error) => {
+                if before.observed != Observed::Readable {
+                    tracing::warn!(devid = device.get(), error, "device takes no files");
+                }
+                Observed::Readable
+            }
+        };
+        if seen.state == Observed::Writable {
+            let rejects = self.in_time(WRITE_DEADLINE, node.rejects_bad_md5(device)).await;
+            seen.rejects_bad_md5 = rejects.ok();
         }
     }
 
-    async fn ask(&self, node: &Node, device: DevId) -> Result<Usage, String> {
-        let asked = std::pin::pin!(node.usage(device));
-        match future::select(asked, self.0.clock().sleep(DEADLINE)).await {
+    fn publish(&self, device: DevId, seen: Observation) {
+        self.0.0.view.update(|view| view.with_observation(device, seen));
+    }
+
+    async fn in_time<T>(
+        &self,
+        deadline: Duration,
+        asked: impl Future<Output = Result<T, NodeError>>,
+    ) -> Result<T, String> {
+        let asked = std::pin::pin!(asked);
+        match future::select(asked, self.0.clock().sleep(deadline)).await {
             Either::Left((answer, _)) => answer.map_err(|error| error.to_string()),
             Either::Right(_) => Err("no answer in time".to_owned()),
         }
@@ -109,6 +193,14 @@ impl Monitor {
             mb_used: usage.used_bytes / MIB,
             asof: now.secs(),
         })
+    }
+}
+
+/// What is seen of a device that does not answer: when it does again, it is tried at once whether it can be written.
+fn unreachable() -> Observation {
+    Observation {
+        state: Observed::Unreachable,
+        ..Observation::default()
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use mogul_storage::{DevId, Fid};
+use mogul_storage::{DevId, Fid, NodeError};
 
 use super::{Job, JobName, Next};
 use crate::{
@@ -17,7 +17,6 @@ use crate::{
         queues, replicas, tempfiles,
     },
     model::{DeviceStatus, Timestamp},
-    view::Observed,
 };
 
 /// A process on a shared database that has not renewed its blocks for this long is dead: far longer than a database may
@@ -102,7 +101,7 @@ impl Sweep {
             self.asked.retain(|(asked, _)| *asked != first);
             return Ok(true);
         }
-        let reachable = left.iter().find(|device| device.observed == Observed::Reachable);
+        let reachable = left.iter().find(|device| device.answers());
         let Some(device) = reachable.map(|device| device.device.id) else {
             return Ok(false);
         };
@@ -117,7 +116,12 @@ impl Sweep {
         let mut next = Some(block.first);
         while let Some(first) = next {
             let listed = node.list(device, first, LIST).await;
-            let mut found = listed.map_err(|source| Error::Device { device, source })?;
+            let mut found = match listed {
+                Ok(found) => found,
+                // An original node cannot tell what it holds; the original never asks.
+                Err(NodeError::Unsupported(_)) => return Ok(()),
+                Err(source) => return Err(Error::Device { device, source }),
+            };
             next = match found.last() {
                 Some(last) if found.len() == LIST && *last < block.last => Fid::new(last.get() + 1),
                 Some(_) | None => None,

@@ -68,6 +68,41 @@ pub(crate) async fn class_added(tx: &mut Tx, class: &Class) -> Result<(), Error>
     Ok(())
 }
 
+const UPDATE: Sql =
+    sql("update class set mindevcount = ?, hashtype = ?, replpolicy = ? where dmid = ? and classid = ?");
+
+/// Writes what the row of a class says of copies and digests.
+pub(crate) async fn class_changed(tx: &mut Tx, class: &Class) -> Result<(), Error> {
+    let args = vec![
+        class.mindevcount.into(),
+        class.hash.map(super::encoding::hash_number).into(),
+        class.policy.as_str().into(),
+        class.domain.into(),
+        class.id.into(),
+    ];
+    tx.run(&UPDATE, args).await?;
+    Ok(())
+}
+
+const REMOVE: Sql = sql("delete from class where dmid = ? and classid = ?");
+const REMOVE_SETTINGS: Sql = sql("delete from mogul_class where dmid = ? and classid = ?");
+
+/// Removes a class. That it has no files is the caller's business.
+pub(crate) async fn class_removed(tx: &mut Tx, domain: DomainId, class: ClassId) -> Result<(), Error> {
+    for statement in [&REMOVE, &REMOVE_SETTINGS] {
+        tx.run(statement, vec![domain.into(), class.into()]).await?;
+    }
+    Ok(())
+}
+
+const HAS_FILE: Sql = sql("select fid from file where dmid = ? and classid = ? limit 1");
+
+/// Whether a file, a version of an object or a part of an upload is of the class. Looks at all files of the domain if none is.
+pub(crate) async fn class_filled(tx: &mut Tx, domain: DomainId, class: ClassId) -> Result<bool, Error> {
+    let rows = tx.rows(&HAS_FILE, vec![domain.into(), class.into()]).await?;
+    Ok(!rows.is_empty())
+}
+
 fn class_of(row: &Row) -> Result<Class, Error> {
     let name = row.text(2)?;
     let ack = opt_number_of::<u8>(row, 6)?.unwrap_or(0);
@@ -86,4 +121,6 @@ fn class_of(row: &Row) -> Result<Class, Error> {
     })
 }
 
-catalogue! { ALL, OF_DOMAIN, INSERT, INSERT_SETTINGS }
+catalogue! {
+    ALL, OF_DOMAIN, INSERT, INSERT_SETTINGS, UPDATE, REMOVE, REMOVE_SETTINGS, HAS_FILE,
+}

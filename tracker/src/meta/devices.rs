@@ -3,7 +3,7 @@
 use mogul_storage::DevId;
 
 use super::{
-    Row, Sql, Tx,
+    Engine, Row, Sql, Tx,
     ids::{device_of, number_of, opt_number_of},
     sql::sql,
 };
@@ -22,11 +22,53 @@ pub(crate) async fn devices(tx: &mut Tx) -> Result<Vec<Device>, Error> {
     tx.rows(&ALL, vec![]).await?.iter().map(device_row).collect()
 }
 
-const INSERT: Sql = sql("insert into device (devid, hostid, status, weight) values (?, ?, 'alive', 100)");
+const INSERT: Sql = sql("insert into device (devid, hostid, status, weight) values (?, ?, ?, 100)");
 
-/// Adds a device in state alive.
-pub(crate) async fn device_added(tx: &mut Tx, id: DevId, host: HostId) -> Result<(), Error> {
-    tx.run(&INSERT, vec![id.into(), host.0.into()]).await?;
+/// Adds a device.
+///
+/// # Errors
+/// [`Error::Invalid`] if the column cannot hold its number.
+pub(crate) async fn device_added(
+    tx: &mut Tx,
+    id: DevId,
+    host: HostId,
+    status: DeviceStatus,
+) -> Result<(), Error> {
+    let max = number_max(tx.engine());
+    if id.get() > max {
+        return Err(Error::Invalid {
+            field: "devid",
+            reason: format!("this database holds numbers up to {max}"),
+        });
+    }
+    let args = vec![id.into(), host.0.into(), status.as_str().into()];
+    tx.run(&INSERT, args).await?;
+    Ok(())
+}
+
+/// Largest number that `device.devid` holds: a MEDIUMINT, and on PostgreSQL a SMALLINT.
+fn number_max(engine: Engine) -> u32 {
+    match engine {
+        Engine::Postgres => i16::MAX.unsigned_abs().into(),
+        Engine::Sqlite | Engine::MySql => DevId::MAX.get(),
+    }
+}
+
+const SET_STATUS: Sql = sql("update device set status = ? where devid = ?");
+
+/// Gives a device a state.
+pub(crate) async fn device_status_set(tx: &mut Tx, id: DevId, status: DeviceStatus) -> Result<(), Error> {
+    tx.run(&SET_STATUS, vec![status.as_str().into(), id.into()])
+        .await?;
+    Ok(())
+}
+
+const SET_WEIGHT: Sql = sql("update device set weight = ? where devid = ?");
+
+/// Gives a device a weight.
+pub(crate) async fn device_weight_set(tx: &mut Tx, id: DevId, weight: i32) -> Result<(), Error> {
+    tx.run(&SET_WEIGHT, vec![i64::from(weight).into(), id.into()])
+        .await?;
     Ok(())
 }
 
@@ -64,13 +106,10 @@ fn device_row(row: &Row) -> Result<Device, Error> {
         id: device_of(row, 0)?,
         host: HostId(number_of(row, 1)?),
         // MogileFS treats a status that it does not know as down.
-        status: match row.opt_text(2)?.as_deref() {
-            Some("alive") => DeviceStatus::Alive,
-            Some("dead") => DeviceStatus::Dead,
-            Some("readonly") => DeviceStatus::ReadOnly,
-            Some("drain") => DeviceStatus::Drain,
-            _ => DeviceStatus::Down,
-        },
+        status: row
+            .opt_text(2)?
+            .and_then(|name| DeviceStatus::parse(&name))
+            .unwrap_or(DeviceStatus::Down),
         weight: opt_number_of(row, 3)?.unwrap_or(100),
         mb_total: opt_number_of(row, 4)?,
         mb_used: opt_number_of(row, 5)?,
@@ -78,4 +117,4 @@ fn device_row(row: &Row) -> Result<Device, Error> {
     })
 }
 
-catalogue! { ALL, INSERT, RECORD }
+catalogue! { ALL, INSERT, SET_STATUS, SET_WEIGHT, RECORD }

@@ -53,6 +53,11 @@ async fn named(tx: &mut Tx, sql: &Sql, name: &str) -> Result<Option<Bucket>, Err
         .find(|bucket| bucket.domain.name.as_str() == name))
 }
 
+/// Whether a name cannot be given to a new domain: on an adopted MySQL database, names that differ in case only are one.
+pub(crate) async fn domain_name_taken(tx: &mut Tx, name: &str) -> Result<bool, Error> {
+    Ok(!tx.rows(&NAMED, vec![name.into()]).await?.is_empty())
+}
+
 const LARGEST: Sql = sql("select max(dmid) from domain");
 const TAKEN: Sql = sql("select dmid from domain where dmid = ?");
 const INSERT: Sql = sql("insert into domain (dmid, namespace) values (?, ?)");

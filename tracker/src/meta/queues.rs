@@ -217,6 +217,16 @@ pub(crate) async fn replicate_later(
     Ok(())
 }
 
+const HASTEN: Sql =
+    sql("update file_to_replicate set nexttry = ? where nexttry > ? and flags not in (1, 2, 4)");
+
+/// Makes due at once whatever waits, given up files included; answers how many. What is being worked on stays claimed.
+pub(crate) async fn replicate_hastened(tx: &mut Tx, now: Timestamp) -> Result<u64, Error> {
+    Ok(tx
+        .run(&HASTEN, vec![now.secs().into(), now.secs().into()])
+        .await?)
+}
+
 const UNCLAIM: Sql = sql("update file_to_replicate set nexttry = 0, flags = 3 where flags in (1, 2, 4)");
 const UNCLAIM_DELETE: Sql = sql("update file_to_delete2 set nexttry = ? where nexttry > ?");
 
@@ -332,6 +342,6 @@ pub(crate) async fn lengths(tx: &mut Tx) -> Result<[u64; 3], Error> {
 
 catalogue! {
     REPLICATE, ANY_REPLICATE, ANY_DELETE, DUE_REPLICATE, CLAIM_REPLICATE, DUE_DELETE, CLAIM_DELETE, EXTEND,
-    DONE, LATER, AGAIN, UNCLAIM, UNCLAIM_DELETE, DELETE, DELETE_HELD, DELETE_DONE, DELETE_LATER, OLD, OLD_DONE,
+    DONE, LATER, AGAIN, HASTEN, UNCLAIM, UNCLAIM_DELETE, DELETE, DELETE_HELD, DELETE_DONE, DELETE_LATER, OLD, OLD_DONE,
     OLD_LATER, OLD_LATER_DONE, LENGTHS,
 }

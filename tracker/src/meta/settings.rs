@@ -1,5 +1,7 @@
 //! `server_settings`: what trackers share.
 
+use std::collections::BTreeMap;
+
 use super::{
     error::DbError,
     sql::{Sql, sql},
@@ -39,4 +41,17 @@ pub async fn unset(tx: &mut Tx, field: &str) -> Result<(), DbError> {
     tx.run(&UNSET, vec![field.into()]).await.map(drop)
 }
 
-catalogue! { VALUE_OF, SET, UNSET }
+const ALL: Sql = sql("select field, value from server_settings order by field limit 65536");
+
+/// All settings that have a value.
+///
+/// # Errors
+/// [`DbError::Statement`].
+pub async fn settings(tx: &mut Tx) -> Result<BTreeMap<String, String>, DbError> {
+    let rows = tx.rows(&ALL, vec![]).await?;
+    rows.iter()
+        .map(|row| Ok((row.text(0)?, row.opt_text(1)?.unwrap_or_default())))
+        .collect()
+}
+
+catalogue! { VALUE_OF, SET, UNSET, ALL }

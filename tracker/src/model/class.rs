@@ -13,18 +13,18 @@ impl ClassId {
     pub const DEFAULT: ClassId = ClassId(0);
 }
 
-/// The name of a class: 1 to 50 bytes (`class.classname` is a VARCHAR(50)).
+/// The name of a class: 1 to 50 characters (`class.classname` is a VARCHAR(50)).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClassName(String);
 
 impl ClassName {
-    /// Longest name in bytes.
-    pub const BYTES_MAX: usize = 50;
+    /// Longest name in characters.
+    pub const CHARS_MAX: usize = 50;
 
     /// Checks a name. `None` if it is empty, too long, or has a control character.
     #[must_use]
     pub fn parse(name: &str) -> Option<ClassName> {
-        let fits = !name.is_empty() && name.len() <= Self::BYTES_MAX;
+        let fits = !name.is_empty() && name.chars().count() <= Self::CHARS_MAX;
         (fits && !name.chars().any(char::is_control)).then(|| ClassName(name.to_owned()))
     }
 

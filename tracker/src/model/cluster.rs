@@ -19,6 +19,33 @@ pub enum HostStatus {
     ReadOnly,
 }
 
+impl HostStatus {
+    /// All states.
+    pub const ALL: [HostStatus; 4] = [
+        HostStatus::Alive,
+        HostStatus::Down,
+        HostStatus::Dead,
+        HostStatus::ReadOnly,
+    ];
+
+    /// The state as `host.status` has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HostStatus::Alive => "alive",
+            HostStatus::Down => "down",
+            HostStatus::Dead => "dead",
+            HostStatus::ReadOnly => "readonly",
+        }
+    }
+
+    /// The state of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<HostStatus> {
+        HostStatus::ALL.into_iter().find(|status| status.as_str() == name)
+    }
+}
+
 /// A row of `host`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
@@ -53,6 +80,37 @@ pub enum DeviceStatus {
     ReadOnly,
     /// Read, not written, and to be emptied.
     Drain,
+}
+
+impl DeviceStatus {
+    /// All states.
+    pub const ALL: [DeviceStatus; 5] = [
+        DeviceStatus::Alive,
+        DeviceStatus::Down,
+        DeviceStatus::Dead,
+        DeviceStatus::ReadOnly,
+        DeviceStatus::Drain,
+    ];
+
+    /// The state as `device.status` has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeviceStatus::Alive => "alive",
+            DeviceStatus::Down => "down",
+            DeviceStatus::Dead => "dead",
+            DeviceStatus::ReadOnly => "readonly",
+            DeviceStatus::Drain => "drain",
+        }
+    }
+
+    /// The state of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<DeviceStatus> {
+        DeviceStatus::ALL
+            .into_iter()
+            .find(|status| status.as_str() == name)
+    }
 }
 
 /// A row of `device`.

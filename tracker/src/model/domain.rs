@@ -4,18 +4,18 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DomainId(pub u16);
 
-/// The name of a domain: 1 to 255 bytes; what `mogadm domain add` takes, a superset of S3's bucket names.
+/// The name of a domain: 1 to 255 characters; what `mogadm domain add` takes, a superset of S3's bucket names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DomainName(String);
 
 impl DomainName {
-    /// Longest name in bytes (`domain.namespace` is a VARCHAR(255)).
-    pub const BYTES_MAX: usize = 255;
+    /// Longest name in characters (`domain.namespace` is a VARCHAR(255)).
+    pub const CHARS_MAX: usize = 255;
 
     /// Checks a name. `None` if it is empty, too long, or has a control character.
     #[must_use]
     pub fn parse(name: &str) -> Option<DomainName> {
-        let fits = !name.is_empty() && name.len() <= Self::BYTES_MAX;
+        let fits = !name.is_empty() && name.chars().count() <= Self::CHARS_MAX;
         (fits && !name.chars().any(char::is_control)).then(|| DomainName(name.to_owned()))
     }
 

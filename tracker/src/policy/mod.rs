@@ -28,6 +28,33 @@ pub enum PolicySpec {
     },
 }
 
+/// The text of a policy that can be kept, as an operator wrote it: what `class.replpolicy` holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyText(String);
+
+impl PolicyText {
+    /// Longest text in characters (`class.replpolicy` is a VARCHAR(255)).
+    pub const CHARS_MAX: usize = 255;
+
+    /// Checks a text.
+    ///
+    /// # Errors
+    /// [`PolicyError`].
+    pub fn parse(text: &str) -> Result<PolicyText, PolicyError> {
+        PolicySpec::parse(text)?;
+        if text.chars().count() > Self::CHARS_MAX {
+            return Err(PolicyError::TooLong);
+        }
+        Ok(PolicyText(text.to_owned()))
+    }
+}
+
+impl std::fmt::Display for PolicyText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Why a text is not a policy that can be kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
@@ -37,6 +64,12 @@ pub enum PolicyError {
     /// No such policy.
     #[error("the replication policy {0} is not known")]
     Unknown(String),
+    /// More than [`PolicyText::CHARS_MAX`].
+    #[error("a replication policy has at most {max} characters", max = PolicyText::CHARS_MAX)]
+    TooLong,
+    /// Some policies of a union have a number of copies, others leave it to the class.
+    #[error("all policies of a union have a number of copies, or none has")]
+    Mixed,
     /// The policy takes one optional number from 1 to 255.
     #[error("{0} is not a number of copies from 1 to 255")]
     Argument(String),
@@ -108,6 +141,7 @@ impl PolicySpec {
             "MultipleDevices" => Ok(PolicySpec::MultipleDevices {
                 copies: copies(argument)?,
             }),
+            "Union" => union(argument),
             "" => Err(PolicyError::Grammar),
             unknown => Err(PolicyError::Unknown(unknown.to_owned())),
         }
@@ -127,6 +161,13 @@ impl PolicySpec {
         }
     }
 
+    /// The number of copies that the policy itself names.
+    fn number(self) -> Option<u8> {
+        match self {
+            PolicySpec::MultipleHosts { copies } | PolicySpec::MultipleDevices { copies } => copies,
+        }
+    }
+
     /// How many copies the policy wants for a class with this `mindevcount`; at least 1.
     #[must_use]
     pub fn copies(&self, mindevcount: u8) -> u8 {
@@ -136,6 +177,43 @@ impl PolicySpec {
             }
         }
     }
+}
+
+/// Reads `P1, P2, …`: a file has what each of them asks for when it has the most copies that one asks for, on as many hosts if
+/// one asks for hosts. (The original takes a union and never replicates by it.)
+fn union(arguments: &str) -> Result<PolicySpec, PolicyError> {
+    let mut parts = parts(arguments).into_iter().map(PolicySpec::parse);
+    let first = parts.next().ok_or(PolicyError::Grammar)??;
+    parts.try_fold(first, |union, part| {
+        let (ours, its) = (union.number(), part?);
+        let copies = match (ours, its.number()) {
+            (Some(one), Some(other)) => Some(one.max(other)),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return Err(PolicyError::Mixed),
+        };
+        Ok(match (union, its) {
+            (PolicySpec::MultipleDevices { .. }, PolicySpec::MultipleDevices { .. }) => {
+                PolicySpec::MultipleDevices { copies }
+            }
+            (PolicySpec::MultipleHosts { .. }, _) | (_, PolicySpec::MultipleHosts { .. }) => {
+                PolicySpec::MultipleHosts { copies }
+            }
+        })
+    })
+}
+
+/// What commas outside of parentheses separate, up to the first part that is empty.
+fn parts(text: &str) -> Vec<&str> {
+    let mut depth = 0_usize;
+    let outside = text.split(move |letter: char| {
+        match letter {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        letter == ',' && depth == 0
+    });
+    outside.take_while(|part| !part.is_empty()).collect()
 }
 
 /// Reads the one optional argument.
@@ -217,6 +295,14 @@ mod tests {
                 "MogileFS::ReplicationPolicy::MultipleDevices()",
                 PolicySpec::MultipleDevices { copies: None },
             ),
+            (
+                "Union(MultipleHosts(2), MultipleDevices(3))",
+                PolicySpec::MultipleHosts { copies: Some(3) },
+            ),
+            (
+                "Union(MultipleDevices(), Union(MultipleDevices()))",
+                PolicySpec::MultipleDevices { copies: None },
+            ),
         ] {
             assert_eq!(PolicySpec::parse(text), Ok(expected), "{text}");
         }
@@ -231,9 +317,11 @@ mod tests {
             ("MultipleHosts(0)", PolicyError::Argument("0".into())),
             ("MultipleHosts(two)", PolicyError::Argument("two".into())),
             ("MultipleHosts(256)", PolicyError::Argument("256".into())),
+            ("Union()", PolicyError::Grammar),
+            ("Union(MultipleHosts(), MultipleDevices(3))", PolicyError::Mixed),
             (
-                "Union(MultipleHosts(), MultipleDevices())",
-                PolicyError::Unknown("Union".into()),
+                "Union(MultipleHosts(2), Nosuch(1, 2))",
+                PolicyError::Unknown("Nosuch".into()),
             ),
             (
                 "HostsPerNetwork(a=1)",

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails by its unwrap")]
 
 mod buckets;
+mod cluster;
 #[path = "../../src/meta/tests/engines.rs"]
 mod engines;
 mod files;

@@ -82,6 +82,8 @@ impl Entropy for Seeded {
 pub(crate) enum Mood {
     Well,
     Away,
+    /// Takes no files.
+    ReadOnly,
     /// Takes requests and does nothing about them until its mood changes.
     Hung,
     /// Hung, and somebody waits for it.
@@ -127,8 +129,7 @@ impl World {
             nodes.insert(dev(*id), node);
         }
         let nodes = Nodes::new(nodes);
-        let clock = HandClock(Arc::new(tokio::sync::watch::Sender::new(1_700_000_000_000)));
-        let tracker = open(&db, &nodes, &clock, u64::MAX).await;
+        let world = World::over(db, nodes, moods, folder).await;
         for (number, devices) in (1..).zip(hosts) {
             let host = LocalHost {
                 name: format!("host{number}"),
@@ -136,8 +137,42 @@ impl World {
                 port: 7500,
             };
             let devices: Vec<DevId> = devices.iter().map(|id| dev(*id)).collect();
-            tracker.register_local(host, &devices).await.unwrap();
+            world.tracker.register_local(host, &devices).await.unwrap();
         }
+        world
+    }
+
+    /// A cluster of which other processes serve all: devices by the port at which their host is to be found. None is on record.
+    pub(crate) async fn of_others(served: &[(u16, u32)]) -> World {
+        let db = Db::open(DbConfig::Memory).await.unwrap();
+        db.migrate().await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let moods: Arc<Mutex<BTreeMap<DevId, Mood>>> = Arc::default();
+        let mut there = BTreeMap::new();
+        for (port, id) in served {
+            let device = Device::open(folder.path(), dev(*id), Durability::Cache).unwrap();
+            there.insert(*port, moody(device, Arc::clone(&moods)));
+        }
+        let connect = move |address: &NodeAddress| {
+            let nobody = || {
+                Node::new(tower::service_fn(async |_| {
+                    Err::<http::Response<Body>, _>("nobody is there")
+                }))
+            };
+            there.get(&address.port).cloned().unwrap_or_else(nobody)
+        };
+        let nodes = Nodes::connecting(BTreeMap::new(), Arc::new(connect));
+        World::over(db, nodes, moods, folder).await
+    }
+
+    async fn over(
+        db: Db,
+        nodes: Nodes,
+        moods: Arc<Mutex<BTreeMap<DevId, Mood>>>,
+        folder: tempfile::TempDir,
+    ) -> World {
+        let clock = HandClock(Arc::new(tokio::sync::watch::Sender::new(1_700_000_000_000)));
+        let tracker = open(&db, &nodes, &clock, u64::MAX).await;
         let name = DomainName::parse("bucket").unwrap();
         let bucket = CreateBucket {
             name,
@@ -371,7 +406,14 @@ fn moody(device: Device, moods: Arc<Mutex<BTreeMap<DevId, Mood>>>) -> Node {
             }
             match now() {
                 Mood::Away => Err(BoxError::from("away")),
-                Mood::Well | Mood::Hung | Mood::Awaited => Ok(router.oneshot(request).await.unwrap()),
+                Mood::ReadOnly if request.method() == http::Method::PUT => {
+                    let mut answer = http::Response::new(Body::empty());
+                    *answer.status_mut() = http::StatusCode::FORBIDDEN;
+                    Ok(answer)
+                }
+                Mood::Well | Mood::ReadOnly | Mood::Hung | Mood::Awaited => {
+                    Ok(router.oneshot(request).await.unwrap())
+                }
             }
         }
     }))

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
 use mogul_storage::{
-    DevId,
+    DevId, Fid,
     download::{BadCopy, Download, DownloadError, Source, download},
     upload::{Target, Upload, UploadError, upload},
 };
@@ -19,7 +19,7 @@ use crate::{
 
 /// What came of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Copied {
+pub enum Copied {
     /// It is on record.
     Recorded,
     /// The target did not take it.
@@ -95,6 +95,22 @@ impl Replicate {
                 Ok(Copied::TargetFailed)
             }
         }
+    }
+
+    /// Copies a file from one device to another, whatever its policy wants.
+    ///
+    /// # Errors
+    /// [`Error::UnknownKey`], [`Error::Database`].
+    pub(crate) async fn copy_one(&self, fid: Fid, from: DevId, to: DevId) -> Result<Copied, Error> {
+        let mut tx = self.0.db().reader().await?;
+        let file = files::files_by_fid(&mut tx, &[fid]).await?.remove(&fid);
+        let crc64 = files::digests_known(&mut tx, &[fid]).await?.remove(&fid);
+        drop(tx);
+        let work = Work {
+            file: file.ok_or(Error::UnknownKey)?,
+            crc64,
+        };
+        self.copy(&work, &self.0.view(), &[from], to).await
     }
 
     /// The copies that can be read now.

@@ -15,7 +15,7 @@ use std::{
 use futures_util::{StreamExt, stream};
 use mogul_storage::{DevFid, DevId, Fid};
 
-use self::copy::Copied;
+pub use self::copy::Copied;
 use super::{Job, JobName, Next};
 use crate::{
     Error, Tracker,
