@@ -350,7 +350,7 @@ impl Node {
     }
 }
 
-/// `MKCOL`, which WebDAV makes folders by.
+/// `MKCOL`, which `WebDAV` makes folders by.
 fn mkcol() -> Method {
     Method::from_bytes(b"MKCOL").expect("letters are a method")
 }

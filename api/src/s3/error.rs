@@ -253,21 +253,12 @@ impl From<Error> for S3Error {
 fn translate(error: &Error) -> S3Error {
     match error {
         Error::UnknownDomain => S3Error::new(Code::NoSuchBucket, "The specified bucket does not exist."),
-        Error::DomainTaken | Error::DomainExists => S3Error::new(
-            Code::BucketAlreadyExists,
-            "The requested bucket name is not available. It belongs to another user.",
-        ),
-        Error::DomainNotEmpty => S3Error::new(
-            Code::BucketNotEmpty,
-            "The bucket you tried to delete is not empty.",
-        ),
+        Error::DomainTaken | Error::DomainExists => bucket_taken(),
+        Error::DomainNotEmpty => bucket_not_empty(),
         Error::InvalidDomainName => {
             S3Error::new(Code::InvalidBucketName, "The specified bucket is not valid.")
         }
-        Error::UnknownClass => S3Error::new(
-            Code::InvalidStorageClass,
-            "The storage class you specified is not valid.",
-        ),
+        Error::UnknownClass => no_such_class(),
         Error::InvalidKey(reason) => (*reason).into(),
         Error::UnknownKey => S3Error::new(Code::NoSuchKey, "The specified key does not exist."),
         Error::PreconditionFailed(condition) => precondition_failed(condition),
@@ -283,14 +274,8 @@ fn translate(error: &Error) -> S3Error {
             format!("The checksum of part {} is missing or differs.", number.get()),
         ),
         Error::WholeMismatch(what) => whole_mismatch(what),
-        Error::SizeMismatch { .. } => S3Error::new(
-            Code::IncompleteBody,
-            "You did not provide the number of bytes specified by the Content-Length HTTP header.",
-        ),
-        Error::DigestMismatch => S3Error::new(
-            Code::BadDigest,
-            "The digest you specified did not match the calculated digest.",
-        ),
+        Error::SizeMismatch { .. } => incomplete_body(),
+        Error::DigestMismatch => bad_digest(),
         Error::Exists(_)
         | Error::UserOwnsBuckets
         | Error::Invalid { .. }
@@ -324,6 +309,41 @@ fn translate(error: &Error) -> S3Error {
         | Error::Exhausted(_)
         | Error::Internal(_) => internal(),
     }
+}
+
+fn bucket_taken() -> S3Error {
+    S3Error::new(
+        Code::BucketAlreadyExists,
+        "The requested bucket name is not available. It belongs to another user.",
+    )
+}
+
+fn bucket_not_empty() -> S3Error {
+    S3Error::new(
+        Code::BucketNotEmpty,
+        "The bucket you tried to delete is not empty.",
+    )
+}
+
+fn no_such_class() -> S3Error {
+    S3Error::new(
+        Code::InvalidStorageClass,
+        "The storage class you specified is not valid.",
+    )
+}
+
+fn incomplete_body() -> S3Error {
+    S3Error::new(
+        Code::IncompleteBody,
+        "You did not provide the number of bytes specified by the Content-Length HTTP header.",
+    )
+}
+
+fn bad_digest() -> S3Error {
+    S3Error::new(
+        Code::BadDigest,
+        "The digest you specified did not match the calculated digest.",
+    )
 }
 
 impl From<KeyError> for S3Error {

@@ -121,7 +121,6 @@ fn cleaned(form: Form, value: &str) -> Result<Option<String>, &'static str> {
         return Err("Too long");
     }
     match form {
-        Form::Any => Ok(Some(value.to_owned())),
         Form::Switch => switch(value)
             .map(|on| Some(on.to_owned()))
             .ok_or("Unknown format"),
@@ -136,7 +135,7 @@ fn cleaned(form: Form, value: &str) -> Result<Option<String>, &'static str> {
             _ => Err("Not a valid checksum algorithm"),
         },
         Form::Slave if value.trim().is_empty() => Ok(None),
-        Form::Slave => Ok(Some(value.to_owned())),
+        Form::Any | Form::Slave => Ok(Some(value.to_owned())),
     }
 }
 
