@@ -4,6 +4,7 @@
 //! the one match in `dispatch` finds its handler in `ops`, and `service` puts on the answer what every answer has.
 //! Nothing of the body is read before the sender is known; so a refusal comes before `100 Continue`.
 
+mod accel;
 mod attributes;
 pub mod auth;
 mod body;
@@ -36,6 +37,7 @@ use tokio_util::task::TaskTracker;
 use crate::metrics::Metrics;
 use auth::SigningKeys;
 
+pub use accel::Accel;
 pub use request::{Identity, ObjectName, Request, RequestHead, RequestId};
 
 /// What every handler answers with: headers and body as they leave.
@@ -84,6 +86,8 @@ pub struct S3Config {
     pub scheme: http::uri::Scheme,
     /// Largest body of one `PutObject` or `UploadPart` in bytes.
     pub put_bytes_max: u64,
+    /// Whether the web server in front fetches the bytes of a GET itself.
+    pub accel: Accel,
 }
 
 /// Which regions a signature may name besides the configured one.

@@ -16,7 +16,7 @@ use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use mogul_api::metrics::Metrics;
 use mogul_api::s3::{
-    Parts, Regions, S3, S3Config,
+    Accel, Parts, Regions, S3, S3Config,
     xml::{Element, parse},
 };
 use mogul_storage::{DevId, Device, Devices, Durability, Node, local::local};
@@ -334,5 +334,6 @@ fn config(region: &str) -> S3Config {
             created: Timestamp::default(),
         },
         put_bytes_max: 64 << 20,
+        accel: Accel::Off,
     }
 }

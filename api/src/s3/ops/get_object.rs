@@ -12,7 +12,7 @@ use mogul_tracker::{
 
 use super::put_object::add_class;
 use crate::s3::{
-    ObjectName, RequestHead, Response, S3, attributes, checksum, conditions,
+    ObjectName, RequestHead, Response, S3, accel, attributes, checksum, conditions,
     error::{Code, S3Error},
     range::{self, Wanted},
     read,
@@ -89,6 +89,13 @@ pub(in crate::s3) async fn current(s3: &S3, name: &ObjectName) -> Result<ObjectV
 async fn answer(s3: &S3, object: &ObjectVersion, head: &RequestHead) -> Result<Response, S3Error> {
     conditions::check_read(head, object)?;
     let selection = select(s3, head, object).await?;
+    if selection.extent == Extent::Whole
+        && let Some(location) = accel::handover(s3, head, object)
+    {
+        let mut response = render(s3, head, object, &selection, Body::empty()).await?;
+        accel::without_body(&mut response, location, object.size);
+        return Ok(response);
+    }
     let body = read::body(s3, object, selection.first, selection.length).await?;
     render(s3, head, object, &selection, body).await
 }

@@ -1,7 +1,9 @@
 //! Finding an object, and what to read for its bytes.
 
+use std::net::Ipv4Addr;
+
 use mogul_storage::{
-    DevId, Fid,
+    DevFid, DevId, Fid,
     download::{Download, Source},
 };
 
@@ -13,6 +15,7 @@ use crate::{
         segments::{Piece, SEGMENTS_MAX, pieces_of, segment_at, segments_of},
     },
     model::{DomainId, Key, ObjectVersion, Part, PartNumber},
+    url::{Reader, Zone},
     view::{ClusterView, DeviceView},
 };
 
@@ -66,6 +69,23 @@ impl Tracker {
         }
         let cut = |piece| self.download(&view, piece, first, end);
         pieces.iter().map(cut).collect()
+    }
+
+    /// The URLs of an object's copies, best first, for a web server that fetches the bytes from the storage nodes itself;
+    /// none while the object lies in segments, or if no copy can be read now.
+    #[must_use]
+    pub fn object_urls(&self, object: &ObjectVersion) -> Vec<String> {
+        let view = self.view();
+        let reader = Reader {
+            ip: Ipv4Addr::UNSPECIFIED.into(),
+            zone: Zone::OfClient,
+        };
+        let fid = object.fid;
+        self.best_first(&view, fid, &object.replicas)
+            .into_iter()
+            .filter(|device| view.device(*device).is_some_and(DeviceView::readable))
+            .filter_map(|device| view.read_url(DevFid { device, fid }, reader))
+            .collect()
     }
 
     /// The read of what lies between `first` and, without it, `end` of the object, from one of its files.

@@ -211,6 +211,7 @@ impl Server {
                 root,
                 scheme: self.scheme(),
                 put_bytes_max: S3Config::PUT_BYTES_MAX_DEFAULT,
+                accel: self.config.accel(),
             },
             tracker: self.tracker.clone(),
             clock: Arc::new(SystemClock),

@@ -10,12 +10,12 @@ mod layers;
 mod value;
 
 pub(crate) use flags::Flags;
-pub(crate) use value::{Bytes, Choice, FromText, Secret};
+pub(crate) use value::{AccelKind, Bytes, Choice, FromText, Secret};
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use layers::Layers;
-use mogul_api::admin::MetricsAccess;
+use mogul_api::{admin::MetricsAccess, s3::Accel};
 use mogul_storage::{Durability, networks::Networks, sidechannel::Watching};
 
 /// What is wrong with the configuration. Each is one line that says where and what to do.
@@ -114,6 +114,11 @@ settings! {
     s3_region: String = "s3.region", Some("region"), Some("us-east-1");
     /// Host names under which buckets are subdomains (virtual-host style), without the port. Path style always works.
     s3_domains: Vec<String> = "s3.domains", None, Some("");
+    /// Whether a web server in front fetches the bytes of whole objects from the storage nodes itself (docs/web-servers.md). Only
+    /// requests on which the web server has set `X-Proxy-Capabilities` are concerned; their bytes are not verified on the way.
+    s3_accel: Choice<AccelKind> = "s3.accel", None, Some("off");
+    /// Where nginx's internal location for `x-accel-redirect` begins: `/`, a name, `/`.
+    s3_accel_prefix: String = "s3.accel_prefix", None, Some("/mogul-node/");
     /// Address of the admin port: REST, health.
     admin_listen: SocketAddr = "admin.listen", Some("admin"), Some("127.0.0.1:9001");
     /// Who may read `/metrics` on the admin port: `open` is everybody who reaches it, `root` those who bear a token or sign as root.
@@ -188,7 +193,24 @@ impl Config {
         Ok(config)
     }
 
+    /// How the bytes of a GET are handed over.
+    pub(crate) fn accel(&self) -> Accel {
+        match self.s3_accel.0 {
+            AccelKind::Off => Accel::Off,
+            AccelKind::XAccelRedirect => Accel::XAccelRedirect {
+                prefix: self.s3_accel_prefix.clone(),
+            },
+            AccelKind::XReproxyUrl => Accel::XReproxyUrl,
+        }
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
+        let prefix = &self.s3_accel_prefix;
+        if prefix.len() < 3 || !prefix.starts_with('/') || !prefix.ends_with('/') {
+            return Err(ConfigError::Conflict(format!(
+                "s3.accel_prefix must be a path such as /mogul-node/, with / at both ends, not '{prefix}'"
+            )));
+        }
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return Err(ConfigError::Conflict(
                 "tls.cert (--tls-cert) and tls.key (--tls-key) belong together: give both or none".to_owned(),

@@ -148,6 +148,30 @@ impl FromText for Duration {
     }
 }
 
+/// The words of `s3.accel`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AccelKind {
+    /// Not at all.
+    Off,
+    /// nginx.
+    XAccelRedirect,
+    /// Perlbal.
+    XReproxyUrl,
+}
+
+impl FromText for Choice<AccelKind> {
+    const FORM: &'static str = "`off`, `x-accel-redirect` or `x-reproxy-url`";
+
+    fn from_text(text: &str) -> Result<Choice<AccelKind>, String> {
+        match text {
+            "off" => Ok(Choice(AccelKind::Off)),
+            "x-accel-redirect" => Ok(Choice(AccelKind::XAccelRedirect)),
+            "x-reproxy-url" => Ok(Choice(AccelKind::XReproxyUrl)),
+            _ => Err("`off`, `x-accel-redirect` or `x-reproxy-url` is expected".to_owned()),
+        }
+    }
+}
+
 impl FromText for Choice<Durability> {
     const FORM: &'static str = "`sync` or `cache`";
 

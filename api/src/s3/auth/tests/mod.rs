@@ -20,7 +20,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use mogul_tracker::model::{AccessKey, Credential, SecretKey, Timestamp, User, UserId};
 
 use super::*;
-use crate::s3::{Regions, RequestId, route::Query};
+use crate::s3::{Accel, Regions, RequestId, route::Query};
 
 /// The key of AWS's examples.
 const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
@@ -48,6 +48,7 @@ fn config(region: &str, regions: Regions) -> S3Config {
             created: EXAMPLE_TIME,
         },
         put_bytes_max: S3Config::PUT_BYTES_MAX_DEFAULT,
+        accel: Accel::Off,
     }
 }
 

@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use super::{
-    Shown, given,
+    Shown, done, given,
     nouns::{self, Domain},
 };
 use crate::client::tracker::TrackerConnection;
@@ -99,12 +99,12 @@ pub(super) async fn of_domain(
     match command {
         DomainCommand::List => list(tracker).await,
         DomainCommand::Add { domain } => {
-            let added = tracker.request("create_domain", &[("domain", &domain)]).await;
-            added.map(|_| Shown::nothing()).context("Error creating domain")
+            let added = done(tracker, "create_domain", &[("domain", &domain)]).await;
+            added.context("Error creating domain")
         }
         DomainCommand::Delete { domain } => {
-            let deleted = tracker.request("delete_domain", &[("domain", &domain)]).await;
-            deleted.map(|_| Shown::nothing()).context("Error deleting domain")
+            let deleted = done(tracker, "delete_domain", &[("domain", &domain)]).await;
+            deleted.context("Error deleting domain")
         }
     }
 }
@@ -121,8 +121,8 @@ pub(super) async fn of_class(
             options,
         } => {
             let pairs = options.pairs(&domain, &class, Some(MINDEVCOUNT_DEFAULT));
-            let added = tracker.request("create_class", &pairs).await;
-            added.map(|_| Shown::nothing()).context("Error creating class")
+            let added = done(tracker, "create_class", &pairs).await;
+            added.context("Error creating class")
         }
         ClassCommand::Modify {
             domain,
@@ -132,13 +132,13 @@ pub(super) async fn of_class(
             // The tracker wants a count with every change; mogadm sends 2 and so undoes what was set.
             let stored = stored_mindevcount(tracker, &domain, &class).await?;
             let pairs = options.pairs(&domain, &class, stored.as_deref());
-            let modified = tracker.request("update_class", &pairs).await;
-            modified.map(|_| Shown::nothing()).context("Error updating class")
+            let modified = done(tracker, "update_class", &pairs).await;
+            modified.context("Error updating class")
         }
         ClassCommand::Delete { domain, class } => {
             let pairs = [("domain", domain.as_str()), ("class", class.as_str())];
-            let deleted = tracker.request("delete_class", &pairs).await;
-            deleted.map(|_| Shown::nothing()).context("Error deleting class")
+            let deleted = done(tracker, "delete_class", &pairs).await;
+            deleted.context("Error deleting class")
         }
     }
 }

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{
-    Shown, given,
+    Shown, done, given,
     nouns::{self, Device, Host, gib},
 };
 use crate::client::tracker::TrackerConnection;
@@ -82,12 +82,11 @@ pub(super) async fn run(tracker: &mut TrackerConnection, command: DeviceCommand)
                 ("devid", Some(number(&device))),
                 ("state", status.as_deref()),
             ]);
-            let added = tracker.request("create_device", &pairs).await;
-            added.map(|_| Shown::nothing()).context("Error adding device")
+            let added = done(tracker, "create_device", &pairs).await;
+            added.context("Error adding device")
         }
         DeviceCommand::Mark { host, device, state } => {
-            set(tracker, "set_state", &host, &device, ("state", &state)).await?;
-            Ok(Shown::nothing())
+            set(tracker, "set_state", &host, &device, ("state", &state)).await
         }
         DeviceCommand::Modify {
             host,
@@ -112,10 +111,10 @@ async fn set(
     host: &str,
     device: &str,
     value: (&str, &str),
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Shown> {
     let pairs = [("host", host), ("device", number(device)), value];
-    let set = tracker.request(command, &pairs).await;
-    set.map(drop).context("Error updating device")
+    let set = done(tracker, command, &pairs).await;
+    set.context("Error updating device")
 }
 
 /// The number of `4` or `dev4`.

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use mogul_tracker::clock::{Clock, SystemClock};
 use serde::Serialize;
 
-use super::Shown;
+use super::{Shown, done};
 use crate::client::tracker::{Pairs, TrackerConnection, TrackerError};
 
 /// How often `taillog` asks for new entries.
@@ -50,9 +50,9 @@ struct Entry {
 
 pub(super) async fn run(tracker: &mut TrackerConnection, command: FsckCommand) -> anyhow::Result<Shown> {
     match command {
-        FsckCommand::Start => done(tracker, "fsck_start", &[]).await,
-        FsckCommand::Stop => done(tracker, "fsck_stop", &[]).await,
-        FsckCommand::Clearlog => done(tracker, "fsck_clearlog", &[]).await,
+        FsckCommand::Start => Ok(done(tracker, "fsck_start", &[]).await?),
+        FsckCommand::Stop => Ok(done(tracker, "fsck_stop", &[]).await?),
+        FsckCommand::Clearlog => Ok(done(tracker, "fsck_clearlog", &[]).await?),
         FsckCommand::Reset {
             policy_only,
             startpos,
@@ -60,7 +60,7 @@ pub(super) async fn run(tracker: &mut TrackerConnection, command: FsckCommand) -
             let policy_only = if policy_only { "1" } else { "0" };
             let startpos = startpos.as_deref().unwrap_or("0");
             let pairs = [("policy_only", policy_only), ("startpos", startpos)];
-            done(tracker, "fsck_reset", &pairs).await
+            Ok(done(tracker, "fsck_reset", &pairs).await?)
         }
         FsckCommand::Status => {
             let pairs = tracker.request("fsck_status", &[]).await?;
@@ -81,15 +81,6 @@ pub(super) async fn run(tracker: &mut TrackerConnection, command: FsckCommand) -
         }
         FsckCommand::Taillog => tail(tracker).await,
     }
-}
-
-async fn done(
-    tracker: &mut TrackerConnection,
-    command: &str,
-    pairs: &[(&str, &str)],
-) -> anyhow::Result<Shown> {
-    tracker.request(command, pairs).await?;
-    Ok(Shown::nothing())
 }
 
 /// Prints what is added to the log from now on.

@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use super::{
-    Shown, given,
+    Shown, done, given,
     nouns::{self, Host},
 };
 use crate::client::tracker::TrackerConnection;
@@ -90,22 +90,21 @@ pub(super) async fn run(tracker: &mut TrackerConnection, command: HostCommand) -
         }
         HostCommand::Add { name, options } => {
             let pairs = options.pairs(&name, Some(PORT_DEFAULT));
-            let added = tracker.request("create_host", &pairs).await;
-            added.map(|_| Shown::nothing()).context("Error creating host")
+            let added = done(tracker, "create_host", &pairs).await;
+            added.context("Error creating host")
         }
         HostCommand::Modify { name, options } => {
-            let modified = tracker.request("update_host", &options.pairs(&name, None)).await;
-            modified.map(|_| Shown::nothing()).context("Error updating host")
+            let modified = done(tracker, "update_host", &options.pairs(&name, None)).await;
+            modified.context("Error updating host")
         }
         HostCommand::Mark { name, status } => {
-            let marked = tracker
-                .request("update_host", &[("host", &name), ("status", &status)])
-                .await;
-            marked.map(|_| Shown::nothing()).context("Error updating host")
+            let pairs = [("host", name.as_str()), ("status", status.as_str())];
+            let marked = done(tracker, "update_host", &pairs).await;
+            marked.context("Error updating host")
         }
         HostCommand::Delete { name } => {
-            let deleted = tracker.request("delete_host", &[("host", &name)]).await;
-            deleted.map(|_| Shown::nothing()).context("Failure deleting host")
+            let deleted = done(tracker, "delete_host", &[("host", &name)]).await;
+            deleted.context("Failure deleting host")
         }
     }
 }

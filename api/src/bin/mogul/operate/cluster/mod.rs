@@ -118,6 +118,15 @@ pub(super) async fn run(command: ClusterCommand, trackers: Option<&str>, form: F
     Ok(())
 }
 
+/// Sends a command whose success has nothing to show.
+async fn done(
+    tracker: &mut TrackerConnection,
+    command: &str,
+    pairs: &[(&str, &str)],
+) -> Result<Shown, TrackerError> {
+    tracker.request(command, pairs).await.map(|_| Shown::nothing())
+}
+
 async fn first_of(trackers: &[String]) -> Result<TrackerConnection, TrackerError> {
     TrackerConnection::first_of(trackers).await
 }

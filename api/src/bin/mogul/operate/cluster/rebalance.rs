@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::Shown;
+use super::{Shown, done};
 use crate::client::tracker::TrackerConnection;
 
 /// What is done with rebalance.
@@ -36,11 +36,11 @@ const POLICY: &str = "rebal_policy";
 
 pub(super) async fn run(tracker: &mut TrackerConnection, command: RebalanceCommand) -> anyhow::Result<Shown> {
     match command {
-        RebalanceCommand::Start => done(tracker, "rebalance_start", &[]).await,
-        RebalanceCommand::Stop => done(tracker, "rebalance_stop", &[]).await,
-        RebalanceCommand::Reset => done(tracker, "rebalance_reset", &[]).await,
+        RebalanceCommand::Start => Ok(done(tracker, "rebalance_start", &[]).await?),
+        RebalanceCommand::Stop => Ok(done(tracker, "rebalance_stop", &[]).await?),
+        RebalanceCommand::Reset => Ok(done(tracker, "rebalance_reset", &[]).await?),
         RebalanceCommand::Policy { options } => {
-            done(tracker, "rebalance_set_policy", &[("policy", &options)]).await
+            Ok(done(tracker, "rebalance_set_policy", &[("policy", &options)]).await?)
         }
         RebalanceCommand::Status => status(tracker).await,
         RebalanceCommand::Settings => {
@@ -65,15 +65,6 @@ pub(super) async fn run(tracker: &mut TrackerConnection, command: RebalanceComma
             )
         }
     }
-}
-
-async fn done(
-    tracker: &mut TrackerConnection,
-    command: &str,
-    pairs: &[(&str, &str)],
-) -> anyhow::Result<Shown> {
-    tracker.request(command, pairs).await?;
-    Ok(Shown::nothing())
 }
 
 async fn policy(tracker: &mut TrackerConnection) -> anyhow::Result<String> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Subcommand;
 
-use super::Shown;
+use super::{Shown, done};
 use crate::client::tracker::TrackerConnection;
 
 /// What is done with the cluster's settings.
@@ -40,8 +40,7 @@ pub(super) async fn run(tracker: &mut TrackerConnection, command: SettingsComman
         }
         SettingsCommand::Set { key, value } => {
             let pairs = [("key", key.as_str()), ("value", value.as_str())];
-            tracker.request("set_server_setting", &pairs).await?;
-            Ok(Shown::nothing())
+            Ok(done(tracker, "set_server_setting", &pairs).await?)
         }
     }
 }
