@@ -13,10 +13,10 @@ use utoipa::IntoParams;
 use super::error::Problem;
 
 /// Entries of a page, unless the request says otherwise.
-const PAGE_DEFAULT: u16 = 100;
+pub(super) const PAGE_DEFAULT: u16 = 100;
 
 /// Most entries of a page.
-const PAGE_MAX: u16 = 1000;
+pub(super) const PAGE_MAX: u16 = 1000;
 
 /// What stands in a path as it is (RFC 3986, "unreserved").
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC

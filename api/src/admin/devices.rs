@@ -3,18 +3,99 @@
 use axum::{Json, extract::State};
 use mogul_storage::DevId;
 use mogul_tracker::{
-    Tracker,
+    Error, Tracker,
+    command::devices::{CreateDevice, DeviceRef, HostRef},
     model::DeviceStatus,
     view::{ClusterView, DeviceView, Observed},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    answer::{PageQuery, next},
+    answer::{Created, PageQuery, next, place},
     error::Problem,
-    extract::{Named, Parameters},
+    extract::{Body, Named, Parameters},
 };
+
+/// Where the devices are.
+const DEVICES: &str = "/admin/v1/devices";
+
+/// The state of a device, as operators set it.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum DeviceState {
+    /// In use.
+    Alive,
+    /// Away for now.
+    Down,
+    /// Gone for good: its copies are forgotten and made anew elsewhere.
+    Dead,
+    /// Read, not written.
+    ReadOnly,
+    /// Read, not written, and to be emptied.
+    Drain,
+}
+
+impl From<DeviceState> for DeviceStatus {
+    fn from(state: DeviceState) -> DeviceStatus {
+        match state {
+            DeviceState::Alive => DeviceStatus::Alive,
+            DeviceState::Down => DeviceStatus::Down,
+            DeviceState::Dead => DeviceStatus::Dead,
+            DeviceState::ReadOnly => DeviceStatus::ReadOnly,
+            DeviceState::Drain => DeviceStatus::Drain,
+        }
+    }
+}
+
+impl From<DeviceStatus> for DeviceState {
+    fn from(status: DeviceStatus) -> DeviceState {
+        match status {
+            DeviceStatus::Alive => DeviceState::Alive,
+            DeviceStatus::Down => DeviceState::Down,
+            DeviceStatus::Dead => DeviceState::Dead,
+            DeviceStatus::ReadOnly => DeviceState::ReadOnly,
+            DeviceStatus::Drain => DeviceState::Drain,
+        }
+    }
+}
+
+/// What the monitor saw of a device last.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ObservedState {
+    /// Nobody has looked yet, or nobody looks at a device in its state.
+    Unknown,
+    /// It does not answer, or not in time.
+    Unreachable,
+    /// It answers, and takes no files.
+    Readable,
+    /// It answers, and takes files.
+    Writeable,
+}
+
+impl From<Observed> for ObservedState {
+    fn from(observed: Observed) -> ObservedState {
+        match observed {
+            Observed::Unknown => ObservedState::Unknown,
+            Observed::Unreachable => ObservedState::Unreachable,
+            Observed::Readable => ObservedState::Readable,
+            Observed::Writable => ObservedState::Writeable,
+        }
+    }
+}
+
+impl ObservedState {
+    /// The word of MogileFS for it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            ObservedState::Unknown => "unknown",
+            ObservedState::Unreachable => "unreachable",
+            ObservedState::Readable => "readable",
+            ObservedState::Writeable => "writeable",
+        }
+    }
+}
 
 /// A device: a disk of a host.
 #[derive(Debug, Serialize, ToSchema)]
@@ -26,12 +107,10 @@ pub(super) struct DeviceDocument {
     /// The name of its host; empty if the host's row is missing.
     host: String,
     /// The state it was set to.
-    #[schema(pattern = "^(alive|down|dead|readonly|drain)$")]
-    status: &'static str,
-    /// What the monitor saw of it last: `writeable`, `readable`, `unreachable`, or `unknown` before it looked.
-    #[schema(pattern = "^(writeable|readable|unreachable|unknown)$")]
-    observed: &'static str,
-    /// Its weight for reads and new files.
+    status: DeviceState,
+    /// What the monitor saw of it last.
+    observed: ObservedState,
+    /// Its weight for reads; 0 counts as 100.
     weight: i32,
     /// Its size in MiB, when known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,8 +138,8 @@ impl DeviceDocument {
             host: view
                 .host(row.host)
                 .map_or_else(String::new, |host| host.name.clone()),
-            status: status(row.status),
-            observed: observed(device),
+            status: row.status.into(),
+            observed: device.observed.into(),
             weight: row.weight,
             mb_total: row.mb_total,
             mb_used: row.mb_used,
@@ -70,25 +149,31 @@ impl DeviceDocument {
     }
 }
 
-/// A device's state as operators write it.
-pub(super) fn status(status: DeviceStatus) -> &'static str {
-    match status {
-        DeviceStatus::Alive => "alive",
-        DeviceStatus::Down => "down",
-        DeviceStatus::Dead => "dead",
-        DeviceStatus::ReadOnly => "readonly",
-        DeviceStatus::Drain => "drain",
-    }
+/// A device to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = DeviceToAdd)]
+pub(super) struct AddBody {
+    /// Its number, which no device ever had.
+    #[schema(minimum = 1, maximum = 16_777_215)]
+    devid: u32,
+    /// The name of its host.
+    #[schema(min_length = 1)]
+    host: String,
+    /// Its state; `alive` if it is left out.
+    status: Option<DeviceState>,
 }
 
-/// What the monitor saw of a device, in MogileFS's words.
-pub(super) fn observed(device: &DeviceView) -> &'static str {
-    match device.observed {
-        Observed::Unknown => "unknown",
-        Observed::Unreachable => "unreachable",
-        Observed::Readable => "readable",
-        Observed::Writable => "writeable",
-    }
+/// Changes of a device. What is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = DeviceChanges)]
+pub(super) struct ChangeBody {
+    /// Its state. A dead device cannot become alive at once, but down.
+    status: Option<DeviceState>,
+    /// Its weight for reads; 0 counts as 100.
+    #[schema(minimum = 0, maximum = 8_388_607)]
+    weight: Option<u32>,
 }
 
 /// A page of devices by number.
@@ -110,16 +195,36 @@ pub(super) async fn list(
     State(tracker): State<Tracker>,
     Parameters(query): Parameters<PageQuery>,
 ) -> Result<Json<DevicesPage>, Problem> {
-    let (view, after) = (tracker.view(), query.after_number::<u32>()?);
-    let page = query.cut(view.devices(), after.as_ref(), |device| device.device.id.get())?;
+    let after = query.after_number::<u32>()?;
+    let page = query.cut(tracker.devices().await?, after.as_ref(), |device| {
+        device.device.id.get()
+    })?;
+    let view = tracker.view();
+    let document = |device: &DeviceView| DeviceDocument::of(&view, device);
     Ok(Json(DevicesPage {
-        next: next(&page, |device| device.device.id.get()),
-        devices: page
-            .entries
-            .into_iter()
-            .map(|device| DeviceDocument::of(&view, device))
-            .collect(),
+        next: next(&page, |device| device.device.id),
+        devices: page.entries.iter().map(document).collect(),
     }))
+}
+
+/// Makes a device, and looks at it.
+#[utoipa::path(post, path = "/admin/v1/devices", operation_id = "add_device", tag = "devices", request_body = AddBody,
+    responses((status = 201, description = "The device.", body = DeviceDocument,
+        headers(("location" = String, description = "Where the device is.")))))]
+pub(super) async fn add(
+    State(tracker): State<Tracker>,
+    Body(body): Body<AddBody>,
+) -> Result<Created<DeviceDocument>, Problem> {
+    let device =
+        DevId::new(body.devid).ok_or_else(|| Problem::invalid("devid", "it must be 1 to 16777215"))?;
+    let request = CreateDevice {
+        device,
+        host: HostRef::Name(body.host),
+        status: body.status.map_or(DeviceStatus::Alive, DeviceStatus::from),
+    };
+    tracker.create_device(request).await?;
+    let made = found(&tracker, device).await?;
+    Ok(Created(place(DEVICES, &device.to_string()), made))
 }
 
 /// Finds a device by number.
@@ -130,8 +235,33 @@ pub(super) async fn find(
     State(tracker): State<Tracker>,
     Named(number): Named<u32>,
 ) -> Result<Json<DeviceDocument>, Problem> {
-    let view = tracker.view();
-    let device = DevId::new(number).and_then(|id| view.device(id));
-    let device = device.ok_or_else(Problem::not_found)?;
-    Ok(Json(DeviceDocument::of(&view, device)))
+    let device = DevId::new(number).ok_or(Error::UnknownDevice)?;
+    Ok(Json(found(&tracker, device).await?))
+}
+
+/// Gives a device another state, another weight, or both.
+#[utoipa::path(patch, path = "/admin/v1/devices/{devid}", operation_id = "change_device", tag = "devices",
+    params(("devid" = u32, Path, description = "The device's number.", minimum = 1)), request_body = ChangeBody,
+    responses((status = 200, description = "The device as it is now.", body = DeviceDocument)))]
+pub(super) async fn modify(
+    State(tracker): State<Tracker>,
+    Named(number): Named<u32>,
+    Body(body): Body<ChangeBody>,
+) -> Result<Json<DeviceDocument>, Problem> {
+    let device = DevId::new(number).ok_or(Error::UnknownDevice)?;
+    let at = DeviceRef { device, host: None };
+    if let Some(weight) = body.weight {
+        tracker.set_device_weight(at.clone(), weight).await?;
+    }
+    if let Some(status) = body.status {
+        tracker.set_device_status(at, status.into()).await?;
+    }
+    Ok(Json(found(&tracker, device).await?))
+}
+
+async fn found(tracker: &Tracker, device: DevId) -> Result<DeviceDocument, Error> {
+    let all = tracker.devices().await?;
+    let found = all.iter().find(|found| found.device.id == device);
+    let found = found.ok_or(Error::UnknownDevice)?;
+    Ok(DeviceDocument::of(&tracker.view(), found))
 }

@@ -100,6 +100,23 @@ impl Problem {
         }
     }
 
+    /// A device failed to give or to take a copy.
+    pub(super) fn copy_failed(field: &'static str, reason: &str) -> Problem {
+        Problem {
+            field: Some(field),
+            ..Problem::new(StatusCode::BAD_GATEWAY, "copy-failed", reason)
+        }
+    }
+
+    /// The body is JSON, but not what the resource takes.
+    pub(super) fn unreadable(error: &serde_json::Error) -> Problem {
+        Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid-body",
+            error.to_string(),
+        )
+    }
+
     /// What the log is told of it, if that is more than the client reads.
     #[must_use]
     pub fn cause(&self) -> Option<&str> {

@@ -5,9 +5,26 @@ use axum::{
     extract::{FromRequest, FromRequestParts, OptionalFromRequest, Path, Query, Request},
 };
 use http::request::Parts;
-use serde::de::DeserializeOwned;
+use mogul_tracker::command::Change;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::Value;
 
 use super::error::Problem;
+
+/// An object and nothing else: serde would read a struct from an array, too.
+type Object = serde_json::Map<String, Value>;
+
+fn read<T: DeserializeOwned>(document: Object) -> Result<T, Problem> {
+    serde_json::from_value(Value::Object(document)).map_err(|error| Problem::unreadable(&error))
+}
+
+/// What a body makes of a value that may be missing: left out it stays, `null` clears it.
+pub(super) fn change<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    given: D,
+) -> Result<Change<T>, D::Error> {
+    let value = Option::deserialize(given)?;
+    Ok(value.map_or(Change::Clear, Change::Set))
+}
 
 /// The JSON of a body.
 pub(super) struct Body<T>(pub(super) T);
@@ -16,8 +33,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Body<T>, Problem> {
-        let Json(body) = <Json<T> as FromRequest<S>>::from_request(request, state).await?;
-        Ok(Body(body))
+        let Json(document) = <Json<Object> as FromRequest<S>>::from_request(request, state).await?;
+        read(document).map(Body)
     }
 }
 
@@ -28,8 +45,11 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalB
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<OptionalBody<T>, Problem> {
-        let body = <Json<T> as OptionalFromRequest<S>>::from_request(request, state).await?;
-        Ok(OptionalBody(body.map(|Json(body)| body).unwrap_or_default()))
+        let body = <Json<Object> as OptionalFromRequest<S>>::from_request(request, state).await?;
+        match body {
+            Some(Json(document)) => read(document).map(OptionalBody),
+            None => Ok(OptionalBody(T::default())),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use axum::{Json, extract::State};
 use mogul_tracker::{
     Tracker,
     jobs::{JobName, JobStatus},
+    model::Timestamp,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -40,7 +41,7 @@ impl From<(JobName, JobStatus)> for JobView {
             workers: status.workers,
             steps: status.steps,
             failures: status.failures,
-            last_step_ms: status.last_step.map(|at| at.millis()),
+            last_step_ms: status.last_step.map(Timestamp::millis),
             last_failure: status.last_failure,
         }
     }

@@ -17,7 +17,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::devices::{observed, status};
+use super::devices::ObservedState;
 use crate::s3::S3;
 
 /// The type of the answer.
@@ -187,8 +187,8 @@ fn state_of(device: &DeviceView, host: String) -> DeviceState {
     DeviceState {
         devid: device.device.id.get(),
         host,
-        status: status(device.device.status),
-        observed: observed(device),
+        status: device.device.status.as_str(),
+        observed: ObservedState::from(device.observed).as_str(),
     }
 }
 

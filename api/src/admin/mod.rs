@@ -9,16 +9,24 @@
 
 mod admit;
 mod answer;
+mod classes;
+mod cluster;
 mod devices;
+mod domains;
 pub mod error;
 mod extract;
+mod fids;
+mod files;
 mod health;
+mod hosts;
 mod jobs;
 mod keys;
 mod metrics;
 mod openapi;
 mod queues;
+mod settings;
 mod tokens;
+mod uploads;
 mod users;
 
 use std::borrow::Cow;
@@ -99,15 +107,33 @@ fn open() -> OpenApiRouter<S3> {
 /// The resources, for root alone.
 fn resources() -> OpenApiRouter<S3> {
     OpenApiRouter::new()
-        .routes(routes!(devices::list))
-        .routes(routes!(devices::find))
+        .routes(routes!(classes::list, classes::add))
+        .routes(routes!(classes::find, classes::modify, classes::remove))
+        .routes(routes!(cluster::look_now))
+        .routes(routes!(cluster::replicate_now))
+        .routes(routes!(devices::list, devices::add))
+        .routes(routes!(devices::find, devices::modify))
+        .routes(routes!(domains::list, domains::add))
+        .routes(routes!(domains::find, domains::remove))
+        .routes(routes!(fids::list))
+        .routes(routes!(fids::find))
+        .routes(routes!(fids::copy))
+        .routes(routes!(files::list))
+        .routes(routes!(files::find, files::modify, files::remove))
+        .routes(routes!(files::paths))
+        .routes(routes!(hosts::list, hosts::add))
+        .routes(routes!(hosts::find, hosts::modify, hosts::remove))
         .routes(routes!(jobs::list))
         .routes(routes!(keys::list))
         .routes(routes!(keys::find, keys::remove))
         .routes(routes!(keys::list_of, keys::add))
         .routes(routes!(queues::find))
+        .routes(routes!(settings::list))
+        .routes(routes!(settings::find, settings::set))
         .routes(routes!(tokens::list, tokens::add))
         .routes(routes!(tokens::remove))
+        .routes(routes!(uploads::begin))
+        .routes(routes!(uploads::end))
         .routes(routes!(users::list, users::add))
         .routes(routes!(users::find, users::remove))
 }

@@ -61,6 +61,11 @@ struct Inner {
     started: Timestamp,
 }
 
+/// The names of all commands, sorted.
+pub fn commands() -> impl Iterator<Item = &'static str> {
+    table::COMMANDS.iter().map(|(name, _)| *name)
+}
+
 impl Face {
     /// A face over these parts.
     #[must_use]

@@ -7,6 +7,7 @@ pub mod backlog;
 pub mod buckets;
 pub mod classes;
 pub mod cluster;
+pub mod copies;
 pub mod devices;
 pub mod domains;
 pub mod files;
