@@ -22,8 +22,8 @@ pub const JOIN_MAX: usize = 10_000;
 /// Fids in one answer to a list, at most.
 pub const LIST_MAX: usize = 10_000;
 
-/// Bytes of a list's answer, at most: as many fids, each with twenty digits and a line end.
-const LIST_BODY_MAX: usize = LIST_MAX * 21;
+/// Bytes of a list's answer, at most: as many lines, each with two numbers of twenty digits, a blank and a line end.
+const LIST_BODY_MAX: usize = LIST_MAX * 42;
 
 /// Bytes of a digest's answer, at most.
 const LINE_MAX: usize = 1024;
@@ -308,6 +308,24 @@ impl Node {
         fids.ok_or_else(|| answer::unexpected(StatusCode::OK, "it lists what is no fid".to_owned()))
     }
 
+    /// As [`Node::list`], with the size in bytes of each file.
+    ///
+    /// # Errors
+    /// As [`Node::list`].
+    pub async fn sizes(&self, device: DevId, first: Fid, limit: usize) -> Result<Vec<(Fid, u64)>, NodeError> {
+        self.require(Capability::Sizes).await?;
+        let path = format!("/dev{device}/?sizes&first={first}&limit={limit}");
+        let text = self
+            .text(request(Method::GET, &path, Body::empty()), LIST_BODY_MAX)
+            .await?;
+        let file = |line: &str| {
+            let (fid, size) = line.split_once(' ')?;
+            Some((Fid::new(fid.parse().ok()?)?, size.parse().ok()?))
+        };
+        let files: Option<Vec<(Fid, u64)>> = text.lines().map(file).collect();
+        files.ok_or_else(|| answer::unexpected(StatusCode::OK, "it lists what is no file".to_owned()))
+    }
+
     /// Sends a request; an answer other than 2xx is an error.
     async fn call(&self, request: http::Request<Body>) -> Result<http::Response<Body>, NodeError> {
         let method = request.method().clone();
@@ -360,6 +378,7 @@ fn mkcol() -> Method {
 enum Capability {
     Join,
     List,
+    Sizes,
     Digest,
 }
 
@@ -368,6 +387,7 @@ impl Capability {
         match self {
             Capability::Join => "join",
             Capability::List => "list",
+            Capability::Sizes => "sizes",
             Capability::Digest => "digest",
         }
     }

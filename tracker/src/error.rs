@@ -167,6 +167,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A background run cannot be begun, changed or ended now.
+    #[error(transparent)]
+    Run(#[from] RunError),
     /// A queue is full, or the process is stopping: try again.
     #[error("busy")]
     Busy,
@@ -220,4 +223,40 @@ mod tests {
 
         assert_eq!(line, "the database failed: refused: no room");
     }
+}
+
+/// Why a background run (fsck, rebalance) is not begun, changed or ended. The texts are the original's (mogilefs.md §4.6,
+/// §4.7): operators' scripts read them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    /// Fsck runs already.
+    #[error("fsck is already running")]
+    FsckRunning,
+    /// A rebalance cannot begin while fsck runs.
+    #[error("fsck running; cannot run rebalance at same time")]
+    FsckInTheWay,
+    /// A rebalance runs already.
+    #[error("rebalance is already running")]
+    RebalanceRunning,
+    /// Fsck cannot begin while a rebalance runs.
+    #[error("rebalance running; cannot run fsck at same time")]
+    RebalanceInTheWay,
+    /// The state of a rebalance that runs stays.
+    #[error("rebalance is running")]
+    StateInUse,
+    /// The policy of a rebalance that runs stays.
+    #[error("cannot change rebalance policy while rebalance is running")]
+    PolicyInUse,
+    /// No rebalance runs.
+    #[error("Rebalance not running")]
+    NotStarted,
+    /// No rebalance was ever begun, or its state was reset.
+    #[error("No available rebalance status")]
+    NoState,
+    /// No policy was set.
+    #[error("No rebalance policy available")]
+    NoPolicy,
+    /// The text is no policy.
+    #[error(transparent)]
+    BadPolicy(#[from] crate::balance::PolicyError),
 }

@@ -4,6 +4,7 @@
 //! is decided here. [`model`] has the nouns, [`command`] the verbs, [`meta`] the only SQL of the project,
 //! [`policy`] and [`placement`] the pure rules, [`jobs`] what runs without a client.
 
+pub mod balance;
 pub mod clock;
 pub mod command;
 pub mod error;
@@ -60,6 +61,8 @@ pub struct Settings {
     pub join_bytes_max: u64,
     /// Files that each of the jobs `replicate` and `digest` works on at a time, at least 1.
     pub replicate_at_once: usize,
+    /// The name of this machine: who runs fsck and rebalance (`fsck_host`, `rebal_host`).
+    pub hostname: String,
 }
 
 /// Whether other processes work on the same database.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     Error, Sharing, Tracker,
-    meta::{Db, classes, devices, domains, hosts, settings},
+    meta::{Db, classes, devices, domains, files::FileRow, hosts, settings},
     model::{Ack, Bucket, Class, ClassId, ClassName, Degraded, DomainId, Timestamp},
     policy::PolicySpec,
     view::{DomainView, Tables},
@@ -33,6 +33,21 @@ impl Tracker {
             Sharing::Alone => true,
             Sharing::Shared => domain.read.until(self.now()) < DOMAIN_FRESH,
         }
+    }
+
+    /// The class of a file; `default` if it names one that is not there, as in the original.
+    pub(crate) fn class_of(&self, file: &FileRow) -> Class {
+        let view = self.view();
+        let domain = view.domain(file.domain);
+        let class = domain.and_then(|domain| {
+            let classes = &domain.classes;
+            classes
+                .get(&file.class)
+                .or_else(|| classes.get(&ClassId::DEFAULT))
+        });
+        class
+            .cloned()
+            .unwrap_or_else(|| default_class(file.domain, self.settings().default_mindevcount))
     }
 
     /// Reads a domain and puts it into the view, or takes it out if there is none.

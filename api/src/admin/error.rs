@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use mogul_tracker::Error;
+use mogul_tracker::{Error, error::RunError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -165,6 +165,21 @@ impl IntoResponse for Problem {
     }
 }
 
+/// The status and the name of what keeps a background run from being begun, changed or ended.
+fn run_problem(reason: &RunError) -> (StatusCode, &'static str) {
+    match reason {
+        RunError::BadPolicy(_) => (StatusCode::BAD_REQUEST, "invalid"),
+        RunError::NoPolicy => (StatusCode::CONFLICT, "no-rebalance-policy"),
+        RunError::NoState => (StatusCode::NOT_FOUND, "no-rebalance-state"),
+        RunError::NotStarted => (StatusCode::CONFLICT, "rebalance-not-running"),
+        RunError::FsckRunning | RunError::FsckInTheWay => (StatusCode::CONFLICT, "fsck-running"),
+        RunError::RebalanceRunning
+        | RunError::RebalanceInTheWay
+        | RunError::StateInUse
+        | RunError::PolicyInUse => (StatusCode::CONFLICT, "rebalance-running"),
+    }
+}
+
 impl From<Error> for Problem {
     fn from(error: Error) -> Problem {
         use StatusCode as S;
@@ -213,6 +228,8 @@ impl From<Error> for Problem {
             Error::UnknownToken => (S::NOT_FOUND, "unknown-token"),
             Error::UserOwnsBuckets => (S::CONFLICT, "user-owns-buckets"),
             Error::Invalid { field, .. } => return Problem::invalid(field, error.to_string()),
+            Error::Run(RunError::BadPolicy(_)) => return Problem::invalid("policy", error.to_string()),
+            Error::Run(reason) => run_problem(reason),
             Error::Busy => (S::SERVICE_UNAVAILABLE, "busy"),
             Error::Device { .. } => {
                 return Problem::hidden(S::BAD_GATEWAY, "device", "a device failed", &error);

@@ -1,7 +1,11 @@
 //! What the tracker port answers instead of success: the closed list of the original's codes (mogilefs.md §3), and the one
 //! translation of the tracker's errors.
 
-use mogul_tracker::{Error, command::tempfiles::CloseError, error::chain};
+use mogul_tracker::{
+    Error,
+    command::tempfiles::CloseError,
+    error::{RunError, chain},
+};
 
 /// Why a command was not done, as a client reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -271,6 +275,7 @@ fn translate(error: &Error) -> (Code, Option<String>) {
             let text = format!("Invalid {field}: {reason}");
             return (Code::BadParams, Some(text));
         }
+        Error::Run(reason) => return (run_code(reason), Some(reason.to_string())),
         Error::Database(_) => Code::Db,
         Error::InvalidDomainName
         | Error::Exhausted(_)
@@ -300,5 +305,18 @@ fn close_code(refused: &CloseError) -> Code {
         CloseError::SizeDiffers { .. } => Code::SizeMismatch,
         CloseError::DigestDiffers { .. } => Code::ChecksumMismatch,
         CloseError::IsFile => Code::FidExists,
+    }
+}
+
+/// The code of what keeps a background run from being begun, changed or ended.
+fn run_code(reason: &RunError) -> Code {
+    match reason {
+        RunError::FsckRunning | RunError::FsckInTheWay => Code::FsckRunning,
+        RunError::RebalanceRunning | RunError::RebalanceInTheWay | RunError::StateInUse => Code::RebalRunning,
+        RunError::PolicyInUse => Code::NoSetRebal,
+        RunError::NotStarted => Code::RebalNotStarted,
+        RunError::NoState => Code::NoRebalState,
+        RunError::NoPolicy => Code::NoRebalPolicy,
+        RunError::BadPolicy(_) => Code::BadRebalPol,
     }
 }

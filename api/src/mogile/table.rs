@@ -3,8 +3,8 @@
 use futures_util::future::BoxFuture;
 
 use super::{
-    Face, classes, cluster, control, devices, domains, error::Refusal, files, hosts, line::Answer,
-    line::Args, read, settings,
+    Face, classes, cluster, control, devices, domains, error::Refusal, files, fsck, hosts, line::Answer,
+    line::Args, read, rebalance, settings,
 };
 
 /// What does a command.
@@ -36,6 +36,12 @@ commands! {
     "edit_file" => files::edit_file,
     "file_debug" => read::file_debug,
     "file_info" => read::file_info,
+    "fsck_clearlog" => fsck::clear_log,
+    "fsck_getlog" => fsck::log,
+    "fsck_reset" => fsck::reset,
+    "fsck_start" => fsck::start,
+    "fsck_status" => fsck::status,
+    "fsck_stop" => fsck::stop,
     "get_devices" => devices::get_devices,
     "get_domains" => domains::get_domains,
     "get_hosts" => hosts::get_hosts,
@@ -44,6 +50,12 @@ commands! {
     "list_fids" => read::list_fids,
     "list_keys" => read::list_keys,
     "noop" => control::noop,
+    "rebalance_reset" => rebalance::reset,
+    "rebalance_set_policy" => rebalance::set_policy,
+    "rebalance_start" => rebalance::start,
+    "rebalance_status" => rebalance::status,
+    "rebalance_stop" => rebalance::stop,
+    "rebalance_test" => rebalance::test,
     "rename" => files::rename,
     "replicate_now" => cluster::replicate_now,
     "server_setting" => settings::server_setting,

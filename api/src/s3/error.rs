@@ -306,6 +306,7 @@ fn translate(error: &Error) -> S3Error {
         | Error::DeadDevice
         | Error::SettingReadOnly
         | Error::InvalidSetting(_)
+        | Error::Run(_)
         | Error::Exhausted(_)
         | Error::Internal(_) => internal(),
     }

@@ -176,6 +176,7 @@ impl World {
                 min_free_bytes: 0,
                 join_bytes_max: 1 << 30,
                 replicate_at_once: 8,
+                hostname: "test".to_owned(),
             },
         })
         .await

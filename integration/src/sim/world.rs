@@ -275,6 +275,7 @@ impl Cluster {
                 join_bytes_max: 0,
                 // A task of the simulation does one thing at a time.
                 replicate_at_once: 1,
+                hostname: "test".to_owned(),
             },
         };
         let tracker = Tracker::open(parts).await?;

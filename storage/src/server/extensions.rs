@@ -1,6 +1,6 @@
 //! What a node does beyond GET, PUT and DELETE: usage, lists, digests, joins.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use axum::body::Body;
 use http::{Response, StatusCode};
@@ -28,6 +28,22 @@ pub(super) async fn usage(device: Arc<Device>) -> Result<Response<Body>, NodeErr
 pub(super) async fn list(device: Arc<Device>, first: Fid, limit: usize) -> Result<Response<Body>, NodeError> {
     let fids = blocking(move || device.list(first, limit)).await?;
     Ok(text(lines(&fids)))
+}
+
+/// Fids in ascending order with the bytes of their files, one a line.
+pub(super) async fn sizes(
+    device: Arc<Device>,
+    first: Fid,
+    limit: usize,
+) -> Result<Response<Body>, NodeError> {
+    let lines = blocking(move || {
+        let mut lines = String::new();
+        for (fid, size) in device.sizes(first, limit)? {
+            writeln!(lines, "{fid} {size}").map_err(|error| NodeError::Body(error.to_string()))?;
+        }
+        Ok(lines)
+    });
+    Ok(text(lines.await?))
 }
 
 /// The digest of a file in hex.

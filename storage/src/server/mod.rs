@@ -4,6 +4,7 @@
 //! `GET /devN/usage`, and the answers to `/` and `MKCOL` which tell trackers that the node is well and needs no folders
 //! made. What is ours is declared in the `X-Mogul` header of every answer: `durable` (an answered PUT is on
 //! stable storage), `join` (`POST …fid?join` makes a file of others), `list` (`GET /devN/?fids&first=N&limit=M`),
+//! `sizes` (the same with `sizes` for `fids`: each fid with its bytes),
 //! `digest` (`GET …fid?digest=md5`).
 //!
 //! A request hands over to a blocking thread as rarely as can be: once for a small file, once per piece of a large
@@ -55,6 +56,9 @@ async fn dispatch(devices: &Arc<Devices>, request: Request<Body>) -> Result<Resp
         Route::List { device, first, limit } => {
             extensions::list(device_of(devices, device).await?, first, limit).await
         }
+        Route::Sizes { device, first, limit } => {
+            extensions::sizes(device_of(devices, device).await?, first, limit).await
+        }
         Route::Read(device, place) => {
             read::read(
                 device_of(devices, device).await?,
@@ -103,8 +107,8 @@ async fn device_of(devices: &Arc<Devices>, id: DevId) -> Result<Arc<Device>, Nod
 /// What this node promises beyond mogstored.
 fn capabilities(devices: &Devices) -> HeaderValue {
     HeaderValue::from_static(match devices.durability() {
-        Durability::Sync => "durable, join, list, digest",
-        Durability::Cache => "join, list, digest",
+        Durability::Sync => "durable, join, list, sizes, digest",
+        Durability::Cache => "join, list, sizes, digest",
     })
 }
 

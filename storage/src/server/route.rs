@@ -31,6 +31,15 @@ pub(super) enum Route {
         /// How many.
         limit: usize,
     },
+    /// The same with the size of each file.
+    Sizes {
+        /// The device.
+        device: DevId,
+        /// The smallest fid wanted.
+        first: Fid,
+        /// How many.
+        limit: usize,
+    },
     /// A file or a range of it.
     Read(DevId, Place),
     /// A file's digest.
@@ -91,7 +100,12 @@ impl Route {
         match rest {
             "usage" if reads(method) => Ok(Route::Usage(device)),
             "usage" => refuse(StatusCode::BAD_REQUEST, "Invalid filename"),
-            "" if *method == Method::GET && query.starts_with("fids") => list(device, query),
+            "" if *method == Method::GET && query.starts_with("fids&") => {
+                page(query).map(|(first, limit)| Route::List { device, first, limit })
+            }
+            "" if *method == Method::GET && query.starts_with("sizes&") => {
+                page(query).map(|(first, limit)| Route::Sizes { device, first, limit })
+            }
             "" if reads(method) => Ok(Route::Folder(device)),
             "" if *method == Method::PUT => elsewhere(method, ""),
             _ => match Place::named(device, rest.trim_end_matches('/')) {
@@ -132,8 +146,8 @@ fn elsewhere(method: &Method, path: &str) -> Result<Route, NodeError> {
     )
 }
 
-/// `fids&first=N&limit=M`
-fn list(device: DevId, query: &str) -> Result<Route, NodeError> {
+/// `…&first=N&limit=M`
+fn page(query: &str) -> Result<(Fid, usize), NodeError> {
     let field = |name: &str| {
         let mut fields = query.split('&').filter_map(|field| field.split_once('='));
         fields.find(|(key, _)| *key == name).map(|(_, value)| value)
@@ -141,9 +155,7 @@ fn list(device: DevId, query: &str) -> Result<Route, NodeError> {
     let first = field("first").and_then(|first| Fid::new(first.parse().ok()?));
     let limit = field("limit").and_then(|limit| limit.parse::<usize>().ok());
     match (first, limit) {
-        (Some(first), Some(limit)) if (1..=LIST_MAX).contains(&limit) => {
-            Ok(Route::List { device, first, limit })
-        }
+        (Some(first), Some(limit)) if (1..=LIST_MAX).contains(&limit) => Ok((first, limit)),
         _ => refuse(
             StatusCode::BAD_REQUEST,
             "a list needs first, a fid, and limit, 1 to 10000",
@@ -203,6 +215,15 @@ mod tests {
                     device,
                     first: at(7).fid,
                     limit: 10_000,
+                },
+            ),
+            (
+                "GET",
+                "/dev1/?sizes&first=7&limit=1",
+                Route::Sizes {
+                    device,
+                    first: at(7).fid,
+                    limit: 1,
                 },
             ),
         ] {

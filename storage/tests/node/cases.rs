@@ -36,6 +36,7 @@ macro_rules! suite {
             a_join_that_lacks_a_part_leaves_nothing,
             a_list_is_ascending_and_goes_on_where_it_ended,
             files_that_are_no_fids_are_not_listed,
+            a_list_with_sizes_has_the_bytes_of_each_file,
             usage_adds_up,
             concurrent_puts_are_all_kept,
         );
@@ -402,6 +403,25 @@ pub(crate) async fn files_that_are_no_fids_are_not_listed(bench: &Bench) {
     let listed = bench.node.list(device(), at(1).fid, LIST_MAX).await.unwrap();
 
     assert_eq!(listed, [at(5).fid]);
+}
+
+pub(crate) async fn a_list_with_sizes_has_the_bytes_of_each_file(bench: &Bench) {
+    for fid in [3, 4, 2000] {
+        bench
+            .put(fid, &Bytes::from(vec![0; usize::try_from(fid).unwrap()]))
+            .await;
+    }
+    let sizes = async |first: u64, limit| {
+        let listed = bench.node.sizes(device(), at(first).fid, limit).await.unwrap();
+        listed
+            .into_iter()
+            .map(|(fid, size)| (fid.get(), size))
+            .collect::<Vec<_>>()
+    };
+
+    assert_eq!(sizes(1, LIST_MAX).await, [(3, 3), (4, 4), (2000, 2000)]);
+    assert_eq!(sizes(4, 1).await, [(4, 4)]);
+    assert_eq!(sizes(2001, 1).await, []);
 }
 
 pub(crate) async fn usage_adds_up(bench: &Bench) {

@@ -7,6 +7,7 @@ use mogul_storage::DevId;
 use super::hosts::{added, address_free};
 use crate::{
     Error, Tracker,
+    jobs::JobName,
     meta::{Db, Tx, devices, hosts},
     model::{Device, DeviceStatus, Host, HostId, HostStatus},
     view::DeviceView,
@@ -103,6 +104,7 @@ impl Tracker {
         });
         set.await?;
         self.refresh_devices().await?;
+        self.wake(JobName::Reaper);
         self.observe(&[id]).await
     }
 

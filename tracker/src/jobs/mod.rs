@@ -10,6 +10,9 @@
 //! | [`delete`] | claims fids, deletes their copies |
 //! | [`digest`] | reads files that nobody has digested, keeps their MD5 and CRC |
 //! | [`sweep`] | ends fids that nobody ended: after a crash, a hang-up, a failed transaction |
+//! | [`reaper`] | forgets a batch of a dead device's copies, queues their files |
+//! | [`fsck`] | checks a range of files against what the devices hold, mends what differs |
+//! | [`rebalance`] | queues copies that a policy wants elsewhere, and moves them |
 //! | [`expire`] | moves old reservations, finished uploads and the old queues out of the way |
 
 mod board;
@@ -17,8 +20,11 @@ pub mod delete;
 pub mod digest;
 mod driver;
 pub mod expire;
+pub mod fsck;
 pub mod join;
 pub mod monitor;
+pub mod reaper;
+pub mod rebalance;
 pub mod replicate;
 pub mod sweep;
 
@@ -67,11 +73,17 @@ pub enum JobName {
     Sweep,
     /// [`expire`].
     Expire,
+    /// [`reaper`].
+    Reaper,
+    /// [`fsck`].
+    Fsck,
+    /// [`rebalance`].
+    Rebalance,
 }
 
 impl JobName {
     /// All jobs.
-    pub const ALL: [JobName; 7] = [
+    pub const ALL: [JobName; 10] = [
         JobName::Monitor,
         JobName::Replicate,
         JobName::Delete,
@@ -79,6 +91,9 @@ impl JobName {
         JobName::Digest,
         JobName::Sweep,
         JobName::Expire,
+        JobName::Reaper,
+        JobName::Fsck,
+        JobName::Rebalance,
     ];
 
     /// The name for logs and operators.
@@ -92,6 +107,9 @@ impl JobName {
             JobName::Digest => "digest",
             JobName::Sweep => "sweep",
             JobName::Expire => "expire",
+            JobName::Reaper => "reaper",
+            JobName::Fsck => "fsck",
+            JobName::Rebalance => "rebalance",
         }
     }
 }
@@ -112,7 +130,18 @@ impl Wakes {
     }
 
     fn bell(&self, job: JobName) -> &Notify {
-        let [monitor, replicate, delete, join, digest, sweep, expire] = &*self.0;
+        let [
+            monitor,
+            replicate,
+            delete,
+            join,
+            digest,
+            sweep,
+            expire,
+            reaper,
+            fsck,
+            rebalance,
+        ] = &*self.0;
         match job {
             JobName::Monitor => monitor,
             JobName::Replicate => replicate,
@@ -121,6 +150,9 @@ impl Wakes {
             JobName::Digest => digest,
             JobName::Sweep => sweep,
             JobName::Expire => expire,
+            JobName::Reaper => reaper,
+            JobName::Fsck => fsck,
+            JobName::Rebalance => rebalance,
         }
     }
 }

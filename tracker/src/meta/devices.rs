@@ -101,6 +101,20 @@ pub(crate) async fn devices_filled(tx: &mut Tx, fills: &[Fill]) -> Result<(), Er
     Ok(())
 }
 
+const SHIFT: Sql = sql("update device set status = ? where devid = ? and status = ?");
+
+/// Gives a device that is in state `from` the state `to`: what somebody else has decided meanwhile stays.
+pub(crate) async fn device_shifted(
+    tx: &mut Tx,
+    device: DevId,
+    from: DeviceStatus,
+    to: DeviceStatus,
+) -> Result<(), Error> {
+    let args = vec![to.as_str().into(), device.into(), from.as_str().into()];
+    tx.run(&SHIFT, args).await?;
+    Ok(())
+}
+
 fn device_row(row: &Row) -> Result<Device, Error> {
     Ok(Device {
         id: device_of(row, 0)?,
@@ -117,4 +131,4 @@ fn device_row(row: &Row) -> Result<Device, Error> {
     })
 }
 
-catalogue! { ALL, INSERT, SET_STATUS, SET_WEIGHT, RECORD }
+catalogue! { ALL, INSERT, SET_STATUS, SET_WEIGHT, RECORD, SHIFT }

@@ -78,6 +78,18 @@ pub(crate) async fn devcount_updated(tx: &mut Tx, fid: Fid) -> Result<(), Error>
     Ok(())
 }
 
+const COUNT_ALL: Sql = sql(
+    "update file set devcount = (select count(*) from file_on where file_on.fid = file.fid) where fid in (…)",
+);
+
+/// Counts the replicas of files anew.
+pub(crate) async fn devcounts_updated(tx: &mut Tx, fids: &[Fid]) -> Result<(), Error> {
+    for fids in fids.chunks(LIST_MAX) {
+        tx.run_list(&COUNT_ALL, fids.len(), values(fids)).await?;
+    }
+    Ok(())
+}
+
 const DIGESTS: Sql = sql(
     "select fid, crc64 from mogul_object where fid in (…) and crc64 is not null \
      order by fid",
@@ -218,6 +230,6 @@ pub(crate) async fn renamed(tx: &mut Tx, fid: Fid, key: &Key) -> Result<(), Erro
 }
 
 catalogue! {
-    BY_FID, LOCK, COUNT, DIGESTS, PART_DIGESTS, SEGMENTED, PARTS, FORGET_FILES, FORGET_OBJECTS,
+    BY_FID, LOCK, COUNT, COUNT_ALL, DIGESTS, PART_DIGESTS, SEGMENTED, PARTS, FORGET_FILES, FORGET_OBJECTS,
     FORGET_CHECKSUMS, FORGET_SEGMENTS, ADD, RECLASS, RENAME,
 }

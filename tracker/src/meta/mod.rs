@@ -24,6 +24,7 @@ pub mod error;
 pub mod fid_blocks;
 pub(crate) mod files;
 pub(crate) mod finder;
+pub(crate) mod fsck;
 pub(crate) mod hosts;
 pub(crate) mod ids;
 pub mod listing;
@@ -43,6 +44,7 @@ pub(crate) mod tokens;
 pub mod tx;
 pub(crate) mod uploads;
 pub(crate) mod users;
+pub(crate) mod work;
 mod writer;
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ use super::{
 use crate::{Error, model::Timestamp};
 
 /// How far a claim pushes a row ahead: as long as the original's.
-const CLAIM: Duration = Duration::from_secs(1000);
+pub(crate) const CLAIM: Duration = Duration::from_secs(1000);
 
 /// A row that this process has to work on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,8 @@ pub(crate) enum Leftover {
 
 const REPLICATE: Sql = sql("insert into file_to_replicate as q (fid, nexttry, failcount, flags) values (…) \
      on conflict (fid) do update set \
-     nexttry = case when q.flags in (1, 2, 4) then q.nexttry else excluded.nexttry end, \
+     nexttry = case when q.flags in (1, 2, 4) or q.nexttry < excluded.nexttry then q.nexttry \
+     else excluded.nexttry end, \
      failcount = case when q.flags in (1, 2, 4) then q.failcount else 0 end, \
      flags = case when q.flags in (1, 2, 4) then case when excluded.flags = 3 or q.flags = 4 then 4 else 2 end \
      when q.flags = 3 then 3 else excluded.flags end")
@@ -64,7 +65,7 @@ const REPLICATE: Sql = sql("insert into file_to_replicate as q (fid, nexttry, fa
 .mysql(
     "insert into file_to_replicate (fid, nexttry, failcount, flags) values (…) \
      on duplicate key update \
-     nexttry = case when flags in (1, 2, 4) then nexttry else values(nexttry) end, \
+     nexttry = case when flags in (1, 2, 4) or nexttry < values(nexttry) then nexttry else values(nexttry) end, \
      failcount = case when flags in (1, 2, 4) then failcount else 0 end, \
      flags = case when flags in (1, 2, 4) then case when values(flags) = 3 or flags = 4 then 4 else 2 end \
      when flags = 3 then 3 else values(flags) end",
@@ -73,20 +74,28 @@ const REPLICATE: Sql = sql("insert into file_to_replicate as q (fid, nexttry, fa
 /// Queues files whose copies are not as their class wants them, to be looked at as soon as possible. One that is being
 /// worked on is looked at again afterwards.
 pub(crate) async fn replicate(tx: &mut Tx, fids: &[Fid]) -> Result<(), Error> {
-    replicate_with(tx, fids, Leftover::None).await
+    replicate_with(tx, fids, Leftover::None, URGENT).await
+}
+
+/// Queues files that have waited already, behind those that nobody has tried yet: for the reaper and fsck.
+pub(crate) async fn replicate_again(tx: &mut Tx, fids: &[Fid], now: Timestamp) -> Result<(), Error> {
+    replicate_with(tx, fids, Leftover::None, now.secs()).await
 }
 
 /// Queues files of which a device may hold a copy that is not on record: because writing it failed, or it is bad.
 pub(crate) async fn replicate_suspect(tx: &mut Tx, fids: &[Fid]) -> Result<(), Error> {
-    replicate_with(tx, fids, Leftover::Possible).await
+    replicate_with(tx, fids, Leftover::Possible, URGENT).await
 }
 
-async fn replicate_with(tx: &mut Tx, fids: &[Fid], leftover: Leftover) -> Result<(), Error> {
+/// `nexttry` of a file that nobody has tried yet.
+const URGENT: i64 = 0;
+
+async fn replicate_with(tx: &mut Tx, fids: &[Fid], leftover: Leftover, nexttry: i64) -> Result<(), Error> {
     let flags = waiting(leftover);
     for fids in fids.chunks(LIST_MAX) {
         let rows = fids
             .iter()
-            .flat_map(|fid| [(*fid).into(), 0_i64.into(), 0_i64.into(), flags.into()]);
+            .flat_map(|fid| [(*fid).into(), nexttry.into(), 0_i64.into(), flags.into()]);
         tx.run_list(&REPLICATE, fids.len(), rows.collect()).await?;
     }
     Ok(())
@@ -167,6 +176,69 @@ async fn claim(
         tx.run_list(take, claims.len(), args).await?;
     }
     Ok(claims)
+}
+
+const CLAIM_NEW: Sql =
+    sql("insert into file_to_replicate (fid, nexttry, failcount, flags) values (?, ?, 0, 1) on conflict do nothing")
+        .mysql("insert ignore into file_to_replicate (fid, nexttry, failcount, flags) values (?, ?, 0, 1)");
+const FOUND: Sql =
+    sql("select fid, failcount, flags, nexttry from file_to_replicate where fid = ? for update")
+        .sqlite("select fid, failcount, flags, nexttry from file_to_replicate where fid = ?");
+
+/// A file that one worker has to itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sole {
+    /// To be ended like every claim.
+    pub(crate) claim: Claim,
+    /// Whether the file waited for the replicate job.
+    pub(crate) waited: bool,
+}
+
+/// Takes a file for one worker alone, queued or not: while its row is claimed, nobody else makes or drops copies of it.
+/// `None` if somebody has it.
+pub(crate) async fn claim_file(tx: &mut Tx, fid: Fid, now: Timestamp) -> Result<Option<Sole>, Error> {
+    let until = now.after(CLAIM).secs();
+    if tx.run(&CLAIM_NEW, vec![fid.into(), until.into()]).await? == 1 {
+        let claim = Claim {
+            fid,
+            failcount: 0,
+            until,
+            leftover: Leftover::None,
+        };
+        return Ok(Some(Sole { claim, waited: false }));
+    }
+    let rows = tx.rows(&FOUND, vec![fid.into()]).await?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let (flags, nexttry) = (row.int(2)?, row.int(3)?);
+    if matches!(flags, 1 | 2 | 4) && nexttry > now.secs() {
+        return Ok(None);
+    }
+    tx.run_list(&CLAIM_REPLICATE, 1, vec![until.into(), fid.into()])
+        .await?;
+    let claim = Claim {
+        fid,
+        failcount: number_of(row, 1)?,
+        until,
+        leftover: if flags == 0 {
+            Leftover::None
+        } else {
+            Leftover::Possible
+        },
+    };
+    Ok(Some(Sole { claim, waited: true }))
+}
+
+const ORDINARY: Sql = sql("select count(*) from (select fid from file_to_replicate \
+     where nexttry > 0 and nexttry < 2147483647 order by fid limit ?) as counted");
+
+/// How many files wait for copies that are neither new nor given up, counted to `most`.
+pub(crate) async fn replicate_ordinary(tx: &mut Tx, most: u64) -> Result<u64, Error> {
+    match tx.rows(&ORDINARY, vec![most.into()]).await?.first() {
+        Some(row) => number_of(row, 0),
+        None => Ok(0),
+    }
 }
 
 const EXTEND: Sql = sql("update file_to_replicate set nexttry = ? where fid = ? and nexttry = ?");
@@ -341,7 +413,7 @@ pub(crate) async fn lengths(tx: &mut Tx) -> Result<[u64; 3], Error> {
 }
 
 catalogue! {
-    REPLICATE, ANY_REPLICATE, ANY_DELETE, DUE_REPLICATE, CLAIM_REPLICATE, DUE_DELETE, CLAIM_DELETE, EXTEND,
+    REPLICATE, ANY_REPLICATE, ANY_DELETE, DUE_REPLICATE, CLAIM_REPLICATE, DUE_DELETE, CLAIM_DELETE, CLAIM_NEW, FOUND, ORDINARY, EXTEND,
     DONE, LATER, AGAIN, HASTEN, UNCLAIM, UNCLAIM_DELETE, DELETE, DELETE_HELD, DELETE_DONE, DELETE_LATER, OLD, OLD_DONE,
     OLD_LATER, OLD_LATER_DONE, LENGTHS,
 }

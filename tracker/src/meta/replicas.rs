@@ -60,4 +60,65 @@ pub(crate) async fn forget_all(tx: &mut Tx, fids: &[Fid]) -> Result<(), Error> {
     Ok(())
 }
 
-catalogue! { ADD, OF, FORGET, FORGET_ALL }
+const ON_DEVICE: Sql = sql("select fid from file_on where devid = ? order by fid limit ?");
+
+/// The first fids with a copy on record on a device, at most `limit`.
+pub(crate) async fn replicas_on(tx: &mut Tx, device: DevId, limit: usize) -> Result<Vec<Fid>, Error> {
+    let rows = tx.rows(&ON_DEVICE, vec![device.into(), limit.into()]).await?;
+    rows.iter().map(|row| fid_of(row, 0)).collect()
+}
+
+const FORGET_ON: Sql = sql("delete from file_on where devid = ? and fid in (…)");
+
+/// Forgets the copies of these fids on one device.
+pub(crate) async fn forget_on(tx: &mut Tx, device: DevId, fids: &[Fid]) -> Result<(), Error> {
+    for fids in fids.chunks(LIST_MAX) {
+        let mut args = vec![device.into()];
+        args.extend(values(fids));
+        tx.run_list(&FORGET_ON, fids.len(), args).await?;
+    }
+    Ok(())
+}
+
+const OLDEST: Sql = sql(
+    "select o.fid, f.length from file_on o join file f on f.fid = o.fid \
+     where o.devid = ? and o.fid > ? order by o.fid limit ?",
+);
+const NEWEST: Sql = sql(
+    "select o.fid, f.length from file_on o join file f on f.fid = o.fid \
+     where o.devid = ? and o.fid < ? order by o.fid desc limit ?",
+);
+
+/// Which end of a device's files comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Age {
+    /// Ascending fids.
+    Oldest,
+    /// Descending fids.
+    Newest,
+}
+
+/// The next files on a device with their bytes, at most `limit`, beyond the last one; `None` begins.
+pub(crate) async fn files_on(
+    tx: &mut Tx,
+    device: DevId,
+    age: Age,
+    beyond: Option<Fid>,
+    limit: usize,
+) -> Result<Vec<(Fid, u64)>, Error> {
+    let (statement, start) = match age {
+        Age::Oldest => (&OLDEST, 0),
+        Age::Newest => (&NEWEST, i64::MAX),
+    };
+    let start = beyond.map_or(super::Value::from(start), Into::into);
+    let rows = tx
+        .rows(statement, vec![device.into(), start, limit.into()])
+        .await?;
+    let files = rows.iter().map(|row| {
+        let size = row.opt_int(1)?.and_then(|size| size.try_into().ok()).unwrap_or(0);
+        Ok((fid_of(row, 0)?, size))
+    });
+    files.collect()
+}
+
+catalogue! { ADD, OF, FORGET, FORGET_ALL, ON_DEVICE, FORGET_ON, OLDEST, NEWEST }

@@ -1,13 +1,15 @@
 //! `mogul_segment`: the parts an object was uploaded in; and `mogul_join`, the queue of objects whose parts shall become
 //! one file.
 
+use std::collections::BTreeSet;
+
 use mogul_storage::{DevId, Digest, Fid};
 
 use super::{
     Row, Sql, Tx,
     encoding::{crc64_of, hash_number, hash_of},
     files::values,
-    ids::{fid_of, number_of},
+    ids::{LIST_MAX, fid_of, number_of},
     objects::devices_of,
     sql::sql,
 };
@@ -183,6 +185,20 @@ pub(crate) async fn part_fids_of(tx: &mut Tx, object: Fid) -> Result<Vec<Fid>, E
     rows.iter().map(|row| fid_of(row, 0)).collect()
 }
 
+const UNJOINED: Sql =
+    sql("select distinct fid from mogul_segment where fid in (…) and part_fid is not null order by fid");
+
+/// Those of these files that still lie in the parts they were uploaded in.
+pub(crate) async fn unjoined(tx: &mut Tx, fids: &[Fid]) -> Result<BTreeSet<Fid>, Error> {
+    let mut found = BTreeSet::new();
+    for fids in fids.chunks(LIST_MAX) {
+        for row in tx.rows_list(&UNJOINED, fids.len(), values(fids)).await? {
+            found.insert(fid_of(&row, 0)?);
+        }
+    }
+    Ok(found)
+}
+
 const JOINED: Sql = sql("update mogul_segment set part_fid = null where fid = ?");
 
 /// Forgets where the segments of an object were: its own file has them now.
@@ -326,4 +342,4 @@ pub(crate) async fn join_done(tx: &mut Tx, object: Fid) -> Result<(), Error> {
     Ok(())
 }
 
-catalogue! { INSERT, PIECES, PARTS, NTH, PART_FIDS, JOINED, QUEUE, WANT, ANY_JOIN, DUE, DEFER, UNCLAIM, UNSHELVE, DONE }
+catalogue! { INSERT, PIECES, PARTS, NTH, PART_FIDS, UNJOINED, JOINED, QUEUE, WANT, ANY_JOIN, DUE, DEFER, UNCLAIM, UNSHELVE, DONE }

@@ -54,4 +54,25 @@ pub async fn settings(tx: &mut Tx) -> Result<BTreeMap<String, String>, DbError> 
         .collect()
 }
 
-catalogue! { VALUE_OF, SET, UNSET, ALL }
+/// The number that a setting holds, 0 if it has none.
+///
+/// # Errors
+/// [`DbError::Statement`].
+pub async fn number_of(tx: &mut Tx, field: &str) -> Result<u64, DbError> {
+    let value = value_of(tx, field).await?;
+    Ok(value.and_then(|value| value.trim().parse().ok()).unwrap_or(0))
+}
+
+// A row that every database has, and that nobody else holds.
+const HELD: Sql = sql("select field from server_settings where field = 'schema_version' for update")
+    .sqlite("select field from server_settings where field = 'schema_version'");
+
+/// Holds the state of background runs (fsck, rebalance) until the transaction ends: several trackers take turns.
+///
+/// # Errors
+/// [`DbError::Statement`].
+pub async fn run_held(tx: &mut Tx) -> Result<(), DbError> {
+    tx.rows(&HELD, vec![]).await.map(drop)
+}
+
+catalogue! { VALUE_OF, SET, UNSET, ALL, HELD }

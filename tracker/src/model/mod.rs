@@ -6,6 +6,7 @@ mod bucket;
 mod class;
 mod cluster;
 mod domain;
+mod fsck;
 mod key;
 mod object;
 mod timestamp;
@@ -17,6 +18,7 @@ pub use bucket::Bucket;
 pub use class::{Ack, Class, ClassId, ClassName, Degraded};
 pub use cluster::{Device, DeviceStatus, Host, HostId, HostStatus};
 pub use domain::{Domain, DomainId, DomainName};
+pub use fsck::{Finding, FsckCode, FsckScope, FsckStatus, Logged};
 pub use key::{Key, KeyError};
 pub use object::{
     Attributes, Checksum, ChecksumType, ETag, ETagMatch, ObjectVersion, Part, Tags, VersionId, WriteCondition,

@@ -11,6 +11,7 @@ mod files;
 mod jobs;
 mod lookup;
 mod objects;
+mod repair;
 mod stock;
 mod tempfiles;
 mod tokens;

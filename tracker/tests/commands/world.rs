@@ -386,6 +386,7 @@ async fn open(db: &Db, nodes: &Nodes, clock: &HandClock, join_bytes_max: u64) ->
             min_free_bytes: 0,
             join_bytes_max,
             replicate_at_once: 8,
+            hostname: "test".to_owned(),
         },
     };
     Tracker::open(parts).await.unwrap()

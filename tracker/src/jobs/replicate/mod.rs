@@ -6,6 +6,7 @@
 //! record after its device has synced it, in a transaction that finds the file still there.
 
 mod copy;
+mod relocate;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,6 +17,7 @@ use futures_util::{StreamExt, stream};
 use mogul_storage::{DevFid, DevId, Fid};
 
 pub use self::copy::Copied;
+pub(super) use self::relocate::Relocated;
 use super::{Job, JobName, Next};
 use crate::{
     Error, Tracker,
@@ -24,7 +26,7 @@ use crate::{
         queues::{self, Claim, Leftover},
         replicas,
     },
-    model::{Class, ClassId, DeviceStatus},
+    model::DeviceStatus,
     policy::{Advice, PolicySpec, Situation},
     refresh::policy_of,
     view::{ClusterView, DeviceView},
@@ -156,7 +158,7 @@ impl Replicate {
     /// Makes and drops copies until the policy is content. Devices that did not take one are added to `failed`.
     async fn satisfy(&self, work: &Work, failed: &mut Vec<DevId>) -> Result<End, Error> {
         let fid = work.file.fid;
-        let class = self.class_of(&work.file);
+        let class = self.0.class_of(&work.file);
         for _ in 0..CHANGES_MAX {
             let on = self.replicas(fid).await?;
             if on.is_empty() {
@@ -215,21 +217,6 @@ impl Replicate {
         candidates.retain(|candidate| among.contains(&candidate.id));
         let order = crate::placement::shuffle(candidates, || self.0.entropy().next_u64());
         order.first().map(|candidate| candidate.id)
-    }
-
-    /// The class of a file; `default` if it names one that is not there, as in the original.
-    fn class_of(&self, file: &FileRow) -> Class {
-        let view = self.0.view();
-        let domain = view.domain(file.domain);
-        let class = domain.and_then(|domain| {
-            let classes = &domain.classes;
-            classes
-                .get(&file.class)
-                .or_else(|| classes.get(&ClassId::DEFAULT))
-        });
-        class.cloned().unwrap_or_else(|| {
-            crate::refresh::default_class(file.domain, self.0.settings().default_mindevcount)
-        })
     }
 
     async fn replicas(&self, fid: Fid) -> Result<Vec<DevId>, Error> {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::engines::for_each_engine;
 use crate::meta::{
-    Sql, buckets, checksums, classes, devices, digests, domains, fid_blocks, files, hosts, listing, lookup,
-    migrate, objects, queues, replicas, segments, settings, tempfiles, tokens, uploads, users,
+    Sql, buckets, checksums, classes, devices, digests, domains, fid_blocks, files, fsck, hosts, listing,
+    lookup, migrate, objects, queues, replicas, segments, settings, tempfiles, tokens, uploads, users, work,
 };
 
 /// The statements of each module, by the name of its file.
@@ -18,6 +18,7 @@ const CATALOGUE: &[(&str, &[(&str, Sql)])] = &[
     ("domains.rs", domains::STATEMENTS),
     ("fid_blocks.rs", fid_blocks::STATEMENTS),
     ("files.rs", files::STATEMENTS),
+    ("fsck.rs", fsck::STATEMENTS),
     ("hosts.rs", hosts::STATEMENTS),
     ("listing.rs", listing::STATEMENTS),
     ("lookup.rs", lookup::STATEMENTS),
@@ -31,6 +32,7 @@ const CATALOGUE: &[(&str, &[(&str, Sql)])] = &[
     ("tokens.rs", tokens::STATEMENTS),
     ("uploads.rs", uploads::STATEMENTS),
     ("users.rs", users::STATEMENTS),
+    ("work.rs", work::STATEMENTS),
 ];
 
 #[tokio::test]

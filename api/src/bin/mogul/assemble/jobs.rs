@@ -10,8 +10,11 @@ use mogul_tracker::{
         delete::{self, Delete},
         digest::{self, Digest},
         expire::{self, Expire},
+        fsck::{self, Fsck},
         join::Join,
         monitor::{self, Monitor},
+        reaper::{self, Reaper},
+        rebalance::{self, Rebalance},
         replicate::{self, Replicate},
         sweep::{self, Sweep},
     },
@@ -22,6 +25,9 @@ const REPLICATE_WORKERS: usize = 4;
 
 /// Batches of fids that are deleted at a time.
 const DELETE_WORKERS: usize = 2;
+
+/// Ranges of files that fsck checks at a time: one waits for devices while the other waits for the database.
+const FSCK_WORKERS: usize = 2;
 
 /// How often the join job looks for work that no wake told of.
 const JOIN_PERIOD: Duration = Duration::from_secs(5);
@@ -43,5 +49,8 @@ pub(super) fn start(tracker: &Tracker) -> Driver {
     driver.spawn(&Digest::new(tracker), 1, digest::PERIOD);
     driver.spawn(&Sweep::new(tracker), 1, sweep::PERIOD);
     driver.spawn(&Expire::new(tracker), 1, expire::PERIOD);
+    driver.spawn(&Reaper::new(tracker), 1, reaper::PERIOD);
+    driver.spawn(&Fsck::new(tracker), FSCK_WORKERS, fsck::PERIOD);
+    driver.spawn(&Rebalance::new(tracker), 1, rebalance::PERIOD);
     driver
 }

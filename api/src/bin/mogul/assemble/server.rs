@@ -301,11 +301,18 @@ async fn open_tracker(
             min_free_bytes: config.storage_min_free.0,
             join_bytes_max: config.join_max.0,
             replicate_at_once: config.replicate_at_once.max(1),
+            hostname: hostname(),
         },
     };
     Tracker::open(parts)
         .await
         .context("cannot begin on this database")
+}
+
+/// The name of this machine, as fsck and rebalance have it on record.
+fn hostname() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
 }
 
 /// This machine, as other processes on the same database would reach its storage node.

@@ -1,0 +1,8 @@
+//! Which copies a rebalance moves: its policy and its state, in MogileFS's language (mogilefs.md §14, `Rebalance.pm`).
+//! Pure: text in, plain data out; [`crate::jobs::rebalance`] does the moving.
+
+mod policy;
+mod state;
+
+pub use policy::{Balance, Limit, LimitScope, PolicyError};
+pub use state::State;

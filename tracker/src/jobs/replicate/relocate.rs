@@ -1,0 +1,142 @@
+//! Moves one copy of a file off a device (mogilefs.md §14.2): a copy elsewhere first, then the one that is left behind goes.
+
+use mogul_storage::{DevFid, DevId};
+
+use super::{CHANGES_MAX, Copied, Replicate, Rule, Work};
+use crate::{
+    Error,
+    meta::{files, queues::Claim},
+    policy::{Advice, Situation},
+    refresh::policy_of,
+    view::{ClusterView, DeviceView},
+};
+
+/// What came of a move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::jobs) enum Relocated {
+    /// The device has no copy of the file any more, or had none.
+    Gone,
+    /// The copy stays, for this reason.
+    Refused(&'static str),
+}
+
+impl Replicate {
+    /// Moves the copy of a claimed file from a device to one of others. The copy goes only when the policy is content
+    /// without it, and when all other copies have been seen to be there. Answers the claim, suspect if a device may have
+    /// taken a copy that is not on record.
+    pub(in crate::jobs) async fn relocate(
+        &self,
+        claim: Claim,
+        from: DevId,
+        to: &[DevId],
+    ) -> Result<(Relocated, Claim), Error> {
+        let mut tx = self.0.db().reader().await?;
+        let file = files::files_by_fid(&mut tx, &[claim.fid])
+            .await?
+            .remove(&claim.fid);
+        let crc64 = files::digests_known(&mut tx, &[claim.fid])
+            .await?
+            .remove(&claim.fid);
+        drop(tx);
+        let Some(file) = file else {
+            return Ok((Relocated::Gone, claim));
+        };
+        let claim = self.without_strays(claim).await?;
+        let mut failed = Vec::new();
+        let relocated = self.shift(&Work { file, crc64 }, from, to, &mut failed).await?;
+        let claim = self.without_copies_on(&failed, claim).await?;
+        Ok((relocated, claim))
+    }
+
+    /// Makes copies on the targets until the one that is to go is not needed, then drops it.
+    async fn shift(
+        &self,
+        work: &Work,
+        from: DevId,
+        to: &[DevId],
+        failed: &mut Vec<DevId>,
+    ) -> Result<Relocated, Error> {
+        let class = self.0.class_of(&work.file);
+        for _ in 0..CHANGES_MAX {
+            let on = self.replicas(work.file.fid).await?;
+            if !on.contains(&from) {
+                return Ok(Relocated::Gone);
+            }
+            let rest: Vec<DevId> = on.iter().copied().filter(|device| *device != from).collect();
+            let view = self.0.view();
+            let rule = Rule {
+                policy: policy_of(&class),
+                mindevcount: class.mindevcount,
+                view: &view,
+            };
+            match self.advice_among(&rule, work, (&rest, failed), to) {
+                Advice::Happy | Advice::TooHappy => {
+                    return self.leave(work, &view, (&on, &rest), from).await;
+                }
+                Advice::NoAnswer => return Ok(Relocated::Refused("no target can take it")),
+                // A desperate one would be worse than what there is.
+                Advice::CopyTo { ideal, .. } => {
+                    let Some(target) = self.pick(&view, &ideal, &[]) else {
+                        return Ok(Relocated::Refused("the copies would lie worse than before"));
+                    };
+                    match self.copy(work, &view, &on, target).await? {
+                        Copied::Recorded => {}
+                        Copied::TargetFailed => failed.push(target),
+                        Copied::NoSource => return Ok(Relocated::Refused("no copy can be read")),
+                        Copied::FileGone => return Ok(Relocated::Gone),
+                    }
+                }
+            }
+        }
+        Ok(Relocated::Refused("too many copies failed"))
+    }
+
+    /// Asks the policy about a file on `rest`, where only `to` take files.
+    fn advice_among(
+        &self,
+        rule: &Rule<'_>,
+        work: &Work,
+        (rest, failed): (&[DevId], &[DevId]),
+        to: &[DevId],
+    ) -> Advice {
+        let room = work.file.size.saturating_add(self.0.settings().min_free_bytes);
+        let mut devices = rule.view.policy_devices(room);
+        for device in &mut devices {
+            device.takes_files &= to.contains(&device.id) && self.0.nodes().has(device.id);
+        }
+        rule.policy.advise(&Situation {
+            mindevcount: rule.mindevcount,
+            on: rest,
+            failed,
+            devices: &devices,
+        })
+    }
+
+    /// Drops the copy that is not needed any more, if the others are there.
+    async fn leave(
+        &self,
+        work: &Work,
+        view: &ClusterView,
+        (on, rest): (&[DevId], &[DevId]),
+        from: DevId,
+    ) -> Result<Relocated, Error> {
+        if rest.is_empty() || !self.others_hold(work, on, from).await {
+            return Ok(Relocated::Refused("the other copies cannot be seen"));
+        }
+        if !view.device(from).is_some_and(DeviceView::deletable) {
+            return Ok(Relocated::Refused("nothing may be deleted on the device"));
+        }
+        match self.drop_copy(work.file.fid, from).await {
+            Ok(()) => Ok(Relocated::Gone),
+            Err(Error::Device { device, source }) => {
+                let at = DevFid {
+                    device,
+                    fid: work.file.fid,
+                };
+                tracing::warn!(fid = at.fid.get(), devid = device.get(), error = %source, "copy was not deleted");
+                Ok(Relocated::Refused("the copy could not be deleted"))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,647 @@
+//! Dead devices, fsck and rebalance, a step at a time.
+
+use std::{fs, time::Duration};
+
+use mogul_storage::{DevId, Fid};
+use mogul_tracker::{
+    Error,
+    command::fsck::FsckReset,
+    error::RunError,
+    jobs::{Job, Next, delete::Delete, fsck::Fsck, reaper::Reaper, rebalance::Rebalance},
+    meta::{Row, Sql, Value, sql::sql},
+    model::{DeviceStatus, FsckScope},
+};
+
+use crate::{
+    engines::for_each_engine,
+    world::{Mood, World, dev},
+};
+
+const STATUS: Sql = sql("update device set status = ? where devid = ?");
+const FORGET: Sql = sql("delete from file_on where fid = ?");
+const ON: Sql = sql("insert into file_on (fid, devid) values (?, ?)");
+const DEVCOUNT: Sql = sql("update file set devcount = ? where fid = ?");
+const COUNTED: Sql = sql("select devcount from file where fid = ?");
+const NO_FILE: Sql = sql("delete from file where fid = ?");
+const NO_BLOCKS: Sql = sql("delete from mogul_fid_block");
+const SETTING: Sql = sql("insert into server_settings (field, value) values (?, ?)");
+const CLASS: Sql =
+    sql("insert into class (dmid, classid, classname, mindevcount, hashtype) values (?, 0, 'default', 2, 1)");
+const CHECKSUM: Sql = sql("select hashtype, checksum from checksum where fid = ?");
+const QUEUED: Sql = sql("select fid from file_to_queue order by fid limit 1000");
+const QUEUE: Sql = sql("insert into file_to_queue (fid, type, nexttry) values (?, 1, 0)");
+
+impl World {
+    async fn run_sql(&self, statement: &'static Sql, args: Vec<Value>) {
+        let run = self.db.write(move |tx| {
+            let args = args.clone();
+            Box::pin(async move { Ok(tx.run(statement, args).await?) })
+        });
+        run.await.unwrap();
+    }
+
+    async fn ask(&self, statement: &Sql, args: Vec<Value>) -> Vec<Row> {
+        self.db
+            .reader()
+            .await
+            .unwrap()
+            .rows(statement, args)
+            .await
+            .unwrap()
+    }
+
+    /// Gives a device another state, as an operator does.
+    async fn set_status(&self, device: DevId, status: DeviceStatus) {
+        self.run_sql(&STATUS, vec![status.as_str().into(), device.into()])
+            .await;
+        self.monitor().await;
+    }
+
+    /// Reaps what is dead; on a shared database only after the grace.
+    async fn reap(&self) {
+        let mut reaper = Reaper::new(&self.tracker);
+        while reaper.step().await.unwrap() == Next::Again {}
+        self.clock.advance(Duration::from_secs(16));
+        while reaper.step().await.unwrap() == Next::Again {}
+    }
+
+    /// Runs a whole check. Answers what it logged.
+    async fn fsck(&self) -> Vec<(String, Option<u32>)> {
+        self.fsck_with(FsckScope::Files).await
+    }
+
+    async fn fsck_with(&self, scope: FsckScope) -> Vec<(String, Option<u32>)> {
+        let before = self.tracker.fsck_status().await.unwrap().last_logged;
+        self.tracker
+            .fsck_reset(FsckReset { scope, after: 0 })
+            .await
+            .unwrap();
+        self.tracker.fsck_start().await.unwrap();
+        self.run(Fsck::new(&self.tracker)).await;
+        assert_eq!(
+            self.tracker.fsck_status().await.unwrap().host,
+            None,
+            "the run has ended"
+        );
+        self.logged_after(before).await
+    }
+
+    async fn logged_after(&self, number: u64) -> Vec<(String, Option<u32>)> {
+        let log = self.tracker.fsck_log(number).await.unwrap();
+        log.into_iter()
+            .map(|line| (line.code.unwrap(), line.device))
+            .collect()
+    }
+
+    async fn is_queued(&self, fid: Fid) -> bool {
+        let rows = self.ask(&QUEUED, vec![]).await;
+        rows.iter()
+            .any(|row| row.int(0).unwrap() == i64::try_from(fid.get()).unwrap())
+    }
+
+    async fn rebalance(&self, policy: &str) {
+        self.tracker.rebalance_set_policy(policy).await.unwrap();
+        self.tracker.rebalance_start().await.unwrap();
+        self.run(Rebalance::new(&self.tracker)).await;
+    }
+
+    /// How many of the objects have a copy on a device, by the tables; the files are where the tables say.
+    async fn copies_on(&self, device: u32, names: &[String]) -> usize {
+        let mut copies = 0;
+        for name in names {
+            let object = self.object(name).await;
+            let mut on_record = object.replicas.clone();
+            on_record.sort_unstable();
+            assert_eq!(self.on_disk(object.fid), on_record, "{name}");
+            copies += usize::from(object.replicas.contains(&dev(device)));
+        }
+        copies
+    }
+}
+
+fn codes(expected: &[(&str, Option<u32>)]) -> Vec<(String, Option<u32>)> {
+    expected
+        .iter()
+        .map(|(code, device)| ((*code).to_owned(), *device))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_copies_of_a_dead_device_are_made_elsewhere() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1], &[2], &[3]]).await;
+        world.put("key", b"bytes").await;
+        let lost = world.object("key").await.replicas[0];
+        world.mood(lost.get(), Mood::Away);
+        world.set_status(lost, DeviceStatus::Dead).await;
+
+        world.reap().await;
+        world.replicate().await;
+
+        let object = world.object("key").await;
+        assert_eq!(object.replicas.len(), 2);
+        assert!(!object.replicas.contains(&lost));
+        let count = world.ask(&COUNTED, vec![object.fid.into()]).await;
+        assert_eq!(count[0].int(0).unwrap(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_being_deleted_is_not_copied_again_when_its_device_dies() {
+    let world = World::new(&[&[1], &[2], &[3]]).await;
+    world.put("key", b"bytes").await;
+    let object = world.object("key").await;
+    world.delete("key").await;
+    world.set_status(object.replicas[0], DeviceStatus::Dead).await;
+
+    world.reap().await;
+    assert_eq!(world.tracker.backlog().await.unwrap().to_replicate, 0);
+
+    world.collect().await;
+    assert_eq!(world.on_disk(object.fid), [object.replicas[0]]);
+}
+
+#[tokio::test]
+async fn fsck_finds_nothing_wrong_with_what_is_well() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1], &[2]]).await;
+        for number in 0..30 {
+            world.put(&format!("key{number}"), b"bytes").await;
+        }
+
+        assert_eq!(world.fsck().await, []);
+
+        let status = world.tracker.fsck_status().await.unwrap();
+        assert_eq!(status.checked, status.end);
+        assert!(world.ask(&QUEUED, vec![]).await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn fsck_finds_a_copy_that_is_missing_and_one_that_is_too_long() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1], &[2]]).await;
+        world.put("missing", b"bytes").await;
+        world.put("long", b"bytes").await;
+        let (missing, long) = (world.object("missing").await.fid, world.object("long").await.fid);
+        fs::remove_file(world.path(dev(2), missing)).unwrap();
+        fs::write(world.path(dev(1), long), b"bytes and more").unwrap();
+
+        let mut found = world.fsck().await;
+        found.sort();
+        let wanted = [
+            ("BLEN", Some(1)),
+            ("MISS", Some(2)),
+            ("REPL", None),
+            ("REPL", None),
+        ];
+        assert_eq!(found, codes(&wanted));
+
+        world.replicate().await;
+        for (name, fid) in [("missing", missing), ("long", long)] {
+            assert_eq!(world.object(name).await.replicas, [dev(1), dev(2)]);
+            for device in [1, 2] {
+                assert_eq!(fs::read(world.path(dev(device), fid)).unwrap(), b"bytes");
+            }
+        }
+        assert_eq!(world.fsck().await, []);
+        assert_eq!(world.tracker.fsck_status().await.unwrap().counters, []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn fsck_searches_for_a_file_that_is_nowhere_on_record() {
+    let world = World::new(&[&[1], &[2], &[3]]).await;
+    world.put("key", b"bytes").await;
+    let fid = world.object("key").await.fid;
+    world.run_sql(&FORGET, vec![fid.into()]).await;
+
+    let wanted = [("NOPA", None), ("SRCH", None), ("FOND", None), ("REPL", None)];
+    assert_eq!(world.fsck().await, codes(&wanted));
+
+    world.replicate().await;
+    world.copies_on(1, &["key".to_owned()]).await;
+    assert_eq!(world.object("key").await.replicas.len(), 2);
+    assert_eq!(world.read("key").await, b"bytes");
+}
+
+#[tokio::test]
+async fn a_file_that_no_device_has_is_gone_and_its_row_stays() {
+    let world = World::new(&[&[1], &[2]]).await;
+    world.put("key", b"bytes").await;
+    let fid = world.object("key").await.fid;
+    for device in [1, 2] {
+        fs::remove_file(world.path(dev(device), fid)).unwrap();
+    }
+
+    let wanted = [
+        ("MISS", Some(1)),
+        ("MISS", Some(2)),
+        ("SRCH", None),
+        ("GONE", None),
+    ];
+    assert_eq!(world.fsck().await, codes(&wanted));
+
+    assert!(world.object("key").await.replicas.is_empty());
+}
+
+#[tokio::test]
+async fn fsck_says_nothing_of_what_a_device_that_is_away_may_have() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1], &[2]]).await;
+        world.put("key", b"bytes").await;
+        let fid = world.object("key").await.fid;
+        fs::remove_file(world.path(dev(2), fid)).unwrap();
+        world.mood(2, Mood::Away);
+
+        assert_eq!(world.fsck().await, []);
+        assert!(world.is_queued(fid).await, "it is looked at again");
+
+        world.mood(2, Mood::Well);
+        world.clock.advance(Duration::from_secs(1_100));
+        world.run(Fsck::new(&world.tracker)).await;
+        assert_eq!(
+            world.logged_after(0).await,
+            codes(&[("MISS", Some(2)), ("REPL", None)])
+        );
+        assert!(!world.is_queued(fid).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn fsck_finds_too_few_and_too_many_copies() {
+    let world = World::new(&[&[1], &[2], &[3]]).await;
+    world.put("key", b"bytes").await;
+    let object = world.object("key").await;
+    let third = (1..=3)
+        .map(dev)
+        .find(|device| !object.replicas.contains(device))
+        .unwrap();
+    let path = world.path(third, object.fid);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::copy(world.path(object.replicas[0], object.fid), &path).unwrap();
+    world.run_sql(&ON, vec![object.fid.into(), third.into()]).await;
+
+    assert_eq!(world.fsck().await, codes(&[("POVI", None), ("REPL", None)]));
+    world.replicate().await;
+    assert_eq!(world.on_disk(object.fid).len(), 2);
+
+    let object = world.object("key").await;
+    fs::remove_file(world.path(object.replicas[0], object.fid)).unwrap();
+    world.run_sql(&FORGET, vec![object.fid.into()]).await;
+    world
+        .run_sql(&ON, vec![object.fid.into(), object.replicas[1].into()])
+        .await;
+    assert_eq!(world.fsck().await, codes(&[("POVI", None), ("REPL", None)]));
+    world.replicate().await;
+    assert_eq!(world.object("key").await.replicas.len(), 2);
+}
+
+#[tokio::test]
+async fn fsck_mends_a_wrong_count() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1], &[2]]).await;
+        world.put("key", b"bytes").await;
+        let fid = world.object("key").await.fid;
+        world.run_sql(&DEVCOUNT, vec![7_i64.into(), fid.into()]).await;
+
+        assert_eq!(world.fsck().await, codes(&[("BCNT", None)]));
+
+        let count = world.ask(&COUNTED, vec![fid.into()]).await;
+        assert_eq!(count[0].int(0).unwrap(), 2);
+        let status = world.tracker.fsck_status().await.unwrap();
+        assert_eq!(status.counters, [("BCNT".to_owned(), 1)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_check_of_the_policy_alone_asks_no_device() {
+    let world = World::new(&[&[1], &[2]]).await;
+    world.put("key", b"bytes").await;
+    fs::remove_file(world.path(dev(1), world.object("key").await.fid)).unwrap();
+
+    assert_eq!(world.fsck_with(FsckScope::PolicyOnly).await, []);
+}
+
+#[tokio::test]
+async fn a_copy_that_nobody_has_on_record_is_found_and_deleted() {
+    let world = World::new(&[&[1], &[2], &[3]]).await;
+    world.put("key", b"bytes").await;
+    let object = world.object("key").await;
+    let third = (1..=3)
+        .map(dev)
+        .find(|device| !object.replicas.contains(device))
+        .unwrap();
+    let path = world.path(third, object.fid);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, b"garbage").unwrap();
+
+    assert_eq!(world.fsck().await, codes(&[("ORPH", Some(third.get()))]));
+    world.replicate().await;
+
+    assert!(!path.exists());
+    assert_eq!(world.object("key").await.replicas.len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_no_file_is_collected_when_it_is_old() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1], &[2]]).await;
+        world.put("orphan", b"bytes").await;
+        world.put("key", b"bytes").await;
+        let orphan = world.object("orphan").await.fid;
+        world.run_sql(&NO_FILE, vec![orphan.into()]).await;
+        world.run_sql(&FORGET, vec![orphan.into()]).await;
+        assert_eq!(
+            world.fsck().await,
+            [],
+            "its number belongs to a process that lives"
+        );
+        world.run_sql(&NO_BLOCKS, vec![]).await;
+
+        assert_eq!(world.fsck().await, codes(&[("ORPH", Some(1)), ("ORPH", Some(2))]));
+        world.run(Delete::new(&world.tracker)).await;
+        assert_eq!(world.on_disk(orphan).len(), 2, "it may be about to become a file");
+
+        world.clock.advance(Duration::from_hours(1));
+        world.run(Delete::new(&world.tracker)).await;
+        assert!(world.on_disk(orphan).is_empty());
+        assert_eq!(world.read("key").await, b"bytes");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rot_is_found_when_copies_are_read() {
+    let world = World::new(&[&[1], &[2]]).await;
+    world.put("key", b"bytes").await;
+    let fid = world.object("key").await.fid;
+    fs::write(world.path(dev(2), fid), b"rotte").unwrap();
+    assert_eq!(world.fsck().await, [], "its size is right");
+    world
+        .run_sql(&SETTING, vec!["fsck_checksum".into(), "MD5".into()])
+        .await;
+
+    assert_eq!(world.fsck().await, codes(&[("REPL", None)]));
+
+    world.replicate().await;
+    assert_eq!(fs::read(world.path(dev(2), fid)).unwrap(), b"bytes");
+    assert_eq!(world.fsck().await, []);
+}
+
+#[tokio::test]
+async fn a_class_that_keeps_checksums_gets_those_that_are_missing() {
+    for_each_engine(async |db| {
+        let mut world = World::on(db, &[&[1], &[2]]).await;
+        world.put("key", b"bytes").await;
+        let fid = world.object("key").await.fid;
+        world
+            .run_sql(&CLASS, vec![i64::from(world.domain.0).into()])
+            .await;
+        world.restart().await;
+
+        assert_eq!(world.fsck().await, codes(&[("NSUM", None)]));
+        let kept = world.ask(&CHECKSUM, vec![fid.into()]).await;
+        assert_eq!(kept[0].int(0).unwrap(), 1);
+        assert_eq!(
+            hex::encode(kept[0].bytes(1).unwrap()),
+            "4b3a6218bb3e3a7303e8a171a60fcf92"
+        );
+        assert_eq!(world.fsck().await, []);
+
+        fs::write(world.path(dev(1), fid), b"rotte").unwrap();
+        assert_eq!(world.fsck().await, codes(&[("REPL", None)]));
+        world.replicate().await;
+        assert_eq!(fs::read(world.path(dev(1), fid)).unwrap(), b"bytes");
+
+        for device in [1, 2] {
+            fs::write(world.path(dev(device), fid), b"rotte").unwrap();
+        }
+        assert_eq!(world.fsck().await, codes(&[("BSUM", None)]));
+        assert_eq!(world.object("key").await.replicas.len(), 2, "nothing is changed");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_check_that_is_stopped_goes_on_where_it_was() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1], &[2]]).await;
+        for number in 0..25 {
+            world.put(&format!("key{number}"), b"bytes").await;
+        }
+        world
+            .run_sql(&SETTING, vec!["queue_rate_for_fsck".into(), "10".into()])
+            .await;
+        let tracker = &world.tracker;
+        tracker.fsck_start().await.unwrap();
+        assert!(matches!(
+            tracker.fsck_start().await,
+            Err(Error::Run(RunError::FsckRunning))
+        ));
+        let mut fsck = Fsck::new(tracker);
+        assert_eq!(fsck.step().await.unwrap(), Next::Again);
+        tracker.fsck_stop().await.unwrap();
+        assert_eq!(fsck.step().await.unwrap(), Next::Idle);
+        let stopped = tracker.fsck_status().await.unwrap();
+        assert!(
+            stopped.checked > 0 && stopped.checked < stopped.end,
+            "{stopped:?}"
+        );
+        assert_eq!((stopped.host, stopped.stopped), (None, 1_700_000_000));
+
+        fs::remove_file(world.path(dev(1), world.object("key24").await.fid)).unwrap();
+        tracker.fsck_start().await.unwrap();
+        assert_eq!(tracker.fsck_status().await.unwrap().checked, stopped.checked);
+        world.run(Fsck::new(tracker)).await;
+
+        let status = tracker.fsck_status().await.unwrap();
+        assert_eq!(status.checked, status.end);
+        let counters = [("MISS".to_owned(), 1), ("REPL".to_owned(), 1)];
+        assert_eq!(status.counters, counters);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn files_that_an_original_tracker_has_queued_are_checked() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1], &[2]]).await;
+        world.put("key", b"bytes").await;
+        let fid = world.object("key").await.fid;
+        fs::remove_file(world.path(dev(1), fid)).unwrap();
+        world.run_sql(&QUEUE, vec![fid.into()]).await;
+
+        world.run(Fsck::new(&world.tracker)).await;
+
+        assert_eq!(
+            world.logged_after(0).await,
+            codes(&[("MISS", Some(1)), ("REPL", None)])
+        );
+        assert!(!world.is_queued(fid).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_log_is_cleared_and_still_counted() {
+    let world = World::new(&[&[1], &[2]]).await;
+    world.put("key", b"bytes").await;
+    let fid = world.object("key").await.fid;
+    world.run_sql(&DEVCOUNT, vec![7_i64.into(), fid.into()]).await;
+    world.fsck().await;
+
+    world.tracker.fsck_clear_log().await.unwrap();
+
+    let status = world.tracker.fsck_status().await.unwrap();
+    assert_eq!(
+        (status.last_logged, status.counters),
+        (0, vec![("BCNT".to_owned(), 1)])
+    );
+    assert!(world.tracker.fsck_log(0).await.unwrap().is_empty());
+}
+
+/// Ten objects with two copies each on three hosts.
+async fn ten_objects(world: &World) -> Vec<String> {
+    let names: Vec<String> = (0..10).map(|number| format!("key{number}")).collect();
+    for name in &names {
+        world.put(name, b"bytes").await;
+    }
+    names
+}
+
+#[tokio::test]
+async fn a_rebalance_moves_all_copies_off_a_device() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1], &[2], &[3]]).await;
+        let names = ten_objects(&world).await;
+        let moved = world.copies_on(1, &names).await;
+
+        world.rebalance("from_devices=1 leave_in_drain_mode=1").await;
+
+        assert_eq!(world.copies_on(1, &names).await, 0);
+        for name in &names {
+            assert_eq!(world.object(name).await.replicas.len(), 2, "{name}");
+            assert_eq!(world.read(name).await, b"bytes");
+        }
+        let state = world.tracker.rebalance_status().await.unwrap();
+        assert_eq!(state.fids_queued, u64::try_from(moved).unwrap());
+        assert_eq!(state.completed, [dev(1)]);
+        assert_eq!(state.finished, 1_700_000_000);
+        let device = world.tracker.view().device(dev(1)).unwrap().device.status;
+        assert_eq!(device, DeviceStatus::Drain);
+        assert!(world.ask(&QUEUED, vec![]).await.is_empty());
+        assert_eq!(world.tracker.backlog().await.unwrap().to_replicate, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_limit_is_kept_to_the_file() {
+    let world = World::new(&[&[1, 2], &[3]]).await;
+    let names = ten_objects(&world).await;
+    let before = world.copies_on(3, &names).await;
+    assert_eq!(before, 10, "one copy of each is on the second host");
+    let on_first = world.copies_on(1, &names).await;
+    assert!(on_first > 2);
+
+    world
+        .rebalance("from_devices=1 to_devices=2 limit_type=device limit_by=count limit=2")
+        .await;
+
+    assert_eq!(world.copies_on(1, &names).await, on_first - 2);
+    let device = world.tracker.view().device(dev(1)).unwrap().device.status;
+    assert_eq!(device, DeviceStatus::Alive, "it takes files again");
+}
+
+#[tokio::test]
+async fn copies_that_would_lie_worse_than_before_stay() {
+    let world = World::new(&[&[1], &[2, 3]]).await;
+    let names = ten_objects(&world).await;
+
+    world.rebalance("from_devices=1 to_devices=2,3").await;
+    for _ in 0..6 {
+        world.clock.advance(Duration::from_hours(1));
+        world.run(Rebalance::new(&world.tracker)).await;
+    }
+
+    assert_eq!(world.copies_on(1, &names).await, 10);
+    assert!(
+        world.ask(&QUEUED, vec![]).await.is_empty(),
+        "the moves are given up"
+    );
+}
+
+#[tokio::test]
+async fn a_rebalance_that_is_stopped_goes_on_where_it_was() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1], &[2], &[3]]).await;
+        let names = ten_objects(&world).await;
+        world
+            .run_sql(&SETTING, vec!["queue_rate_for_rebal".into(), "1".into()])
+            .await;
+        let tracker = &world.tracker;
+        tracker.rebalance_set_policy("from_devices=1").await.unwrap();
+        tracker.rebalance_start().await.unwrap();
+        let mut rebalance = Rebalance::new(tracker);
+        assert_eq!(rebalance.step().await.unwrap(), Next::Again);
+        let status = |device| tracker.view().device(dev(device)).unwrap().device.status;
+        assert_eq!(status(1), DeviceStatus::Drain);
+
+        tracker.rebalance_stop().await.unwrap();
+        while rebalance.step().await.unwrap() == Next::Again {}
+        assert_eq!(status(1), DeviceStatus::Alive);
+        assert!(world.copies_on(1, &names).await > 0);
+        assert!(tracker.rebalance_status().await.unwrap().stopped > 0);
+
+        tracker.rebalance_start().await.unwrap();
+        world.run(Rebalance::new(tracker)).await;
+        assert_eq!(world.copies_on(1, &names).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn fsck_and_rebalance_keep_out_of_each_others_way() {
+    let world = World::new(&[&[1], &[2]]).await;
+    let tracker = &world.tracker;
+    let refused = |outcome: Result<(), Error>| match outcome {
+        Err(Error::Run(reason)) => reason.to_string(),
+        other => panic!("{other:?}"),
+    };
+
+    assert_eq!(
+        refused(tracker.rebalance_start().await.map(drop)),
+        "No rebalance policy available"
+    );
+    assert_eq!(
+        refused(tracker.rebalance_status().await.map(drop)),
+        "No available rebalance status"
+    );
+    assert_eq!(refused(tracker.rebalance_stop().await), "Rebalance not running");
+    tracker.rebalance_set_policy("from_devices=1").await.unwrap();
+    tracker.rebalance_start().await.unwrap();
+    assert_eq!(
+        refused(tracker.fsck_start().await),
+        "rebalance running; cannot run fsck at same time"
+    );
+    assert_eq!(
+        refused(tracker.rebalance_set_policy("from_devices=2").await),
+        "cannot change rebalance policy while rebalance is running"
+    );
+    assert_eq!(refused(tracker.rebalance_reset().await), "rebalance is running");
+    tracker.rebalance_stop().await.unwrap();
+    world.run(Rebalance::new(tracker)).await;
+    tracker.rebalance_reset().await.unwrap();
+
+    tracker.fsck_start().await.unwrap();
+    assert_eq!(
+        refused(tracker.rebalance_start().await.map(drop)),
+        "fsck running; cannot run rebalance at same time"
+    );
+}
