@@ -9,6 +9,7 @@ pub mod clock;
 pub mod command;
 pub mod error;
 pub mod fids;
+mod inspect;
 pub mod jobs;
 pub mod meta;
 pub mod model;

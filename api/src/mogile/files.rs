@@ -76,7 +76,8 @@ pub(super) async fn create_open(face: &Face, args: &Args) -> Result<Answer, Refu
 /// The class that a new file is to have. The original refuses the name `default`, which its tools never send.
 fn class_to_store<'d>(domain: &'d DomainView, args: &Args) -> Result<&'d Class, Refusal> {
     let found = if args.is_true("class") {
-        args.text("class")?.and_then(|name| domain.class_named(name))
+        let named = args.text("class")?.and_then(|name| domain.class_named(name));
+        named.filter(|class| class.id != ClassId::DEFAULT)
     } else {
         domain.classes.get(&ClassId::DEFAULT)
     };
@@ -214,13 +215,17 @@ pub(super) fn hash_name(hash: HashType) -> String {
 
 /// Why an upload was not closed, in the words of the original.
 fn not_closed(error: Error, at: DevFid, size: Option<u64>, path: &str) -> Refusal {
-    let text = match &error {
-        Error::Close(CloseError::NotOffered { device, offered }) => {
+    let Error::Close(refused) = &error else {
+        return error.into();
+    };
+    let text = match refused {
+        CloseError::NotOpen | CloseError::IsFile => return error.into(),
+        CloseError::NotOffered { device, offered } => {
             let offered: Vec<String> = offered.iter().map(ToString::to_string).collect();
             let offered = offered.join(", ");
             format!("File uploaded to invalid dest {device}. Valid devices were: {offered}")
         }
-        Error::Close(refused @ (CloseError::Missing | CloseError::Unreachable)) => {
+        CloseError::Missing | CloseError::Unreachable => {
             let size = size.map_or_else(|| "-1".to_owned(), |size| size.to_string());
             let how = if *refused == CloseError::Missing {
                 "missing"
@@ -229,15 +234,14 @@ fn not_closed(error: Error, at: DevFid, size: Option<u64>, path: &str) -> Refusa
             };
             format!("Expected: {size}; actual: 0 ({how}); path: {path}; error: {refused}")
         }
-        Error::Close(CloseError::SizeDiffers { expected, actual }) => {
+        CloseError::SizeDiffers { expected, actual } => {
             format!("Expected: {expected}; actual: {actual}; path: {path}")
         }
-        Error::Close(CloseError::DigestDiffers { expected, actual }) => {
+        CloseError::DigestDiffers { expected, actual } => {
             let (name, fid) = (hash_name(expected.hash), at.fid);
             let (expected, actual) = (expected.hex(), actual.hex());
             format!("Expected: Checksum[f={fid};{name}={expected}]; actual: {name}:{actual}; path: {path}")
         }
-        _ => return error.into(),
     };
     Refusal::with(Refusal::from(error).code(), text)
 }

@@ -15,6 +15,7 @@ pub mod date;
 mod dispatch;
 pub mod error;
 mod keep_alive;
+mod media_type;
 mod ops;
 mod range;
 mod read;

@@ -7,14 +7,16 @@ use std::{cell::RefCell, collections::BTreeMap, convert::Infallible, rc::Rc};
 
 use bytes::Bytes;
 use futures_util::{TryStreamExt as _, stream};
-use mogul_storage::{DevId, HashType, download, upload};
+use mogul_storage::{DevFid, DevId, HashType, download, node::Body, upload};
 use mogul_tracker::{
     Error, Tracker,
     command::{
         files::{Copies, CreateOpen, Stored},
         objects::{DeleteObject, PutVersion},
+        tempfiles::{CloseTempfile, OpenTempfile},
     },
     model::{Attributes, Bucket, ClassId, Key, Tags, WriteCondition},
+    nodes::Nodes,
 };
 
 /// What a key may hold: the content of an object, or nothing.
@@ -122,6 +124,46 @@ pub async fn put(tracker: &Tracker, bucket: &Bucket, key: &Key, content: &[u8]) 
         condition: WriteCondition::default(),
     };
     tracker.put_version(version).await.map(drop)
+}
+
+/// Stores `content` under `key`, as a client of the tracker port does it: reserve, write to the device itself, close. A client
+/// that could not write throws the upload away; one that dies leaves it to expire.
+///
+/// # Errors
+/// Why it was refused; nothing of it may be seen then. [`Error::Database`] leaves that open.
+pub async fn put_by_port(
+    tracker: &Tracker,
+    bucket: &Bucket,
+    key: &Key,
+    content: &[u8],
+    nodes: &Nodes,
+) -> Result<(), Error> {
+    let class = tracker.class(bucket.domain.id, ClassId::DEFAULT).await?;
+    let size = u64::try_from(content.len()).expect("a slice's length fits");
+    let open = OpenTempfile {
+        class: &class,
+        key: Some(key.clone()),
+        fid: None,
+        size: Some(size),
+        devices: 1,
+    };
+    let opened = tracker.open_tempfile(open).await?;
+    let device = *opened.devices.first().ok_or(Error::NoDevices)?;
+    let at = DevFid {
+        device,
+        fid: opened.fid,
+    };
+    let node = nodes.get(device).ok_or(Error::NoDevices)?;
+    let written = node.put(at, Some(size), Body::from(content.to_vec())).await;
+    let close = CloseTempfile {
+        domain: bucket.domain.id,
+        at,
+        key: written.is_ok().then(|| key.clone()),
+        size: Some(size),
+        digest: None,
+    };
+    tracker.close_tempfile(close).await?;
+    written.map(drop).map_err(|_| Error::NoDevices)
 }
 
 /// Reads what is under `key`; nothing if there is no object.

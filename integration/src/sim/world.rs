@@ -17,7 +17,10 @@ use mogul_tracker::{
     Error, Parts, Settings, Tracker,
     clock::Clock as _,
     command::{buckets::CreateBucket, devices::LocalHost},
-    jobs::{Job, Next, delete::Delete, monitor::Monitor, replicate::Replicate, sweep::Sweep},
+    jobs::{
+        Job, Next, delete::Delete, digest::Digest, expire::Expire, monitor::Monitor, replicate::Replicate,
+        sweep::Sweep,
+    },
     meta::{Db, DbConfig},
     model::{Bucket, DomainName, Key, Tags, Timestamp, UserId},
     nodes::Nodes,
@@ -240,6 +243,8 @@ impl World {
         self.spawn_job("replicate", Replicate::new);
         self.spawn_job("delete", Delete::new);
         self.spawn_job("sweep", Sweep::new);
+        self.spawn_job("expire", Expire::new);
+        self.spawn_job("digest", Digest::new);
     }
 
     fn spawn_job<J: Job>(&mut self, name: &'static str, job: fn(&Tracker) -> J) {
@@ -338,11 +343,15 @@ impl Cluster {
             let name = format!("client{client}/key{}", self.clock.below(KEYS_PER_CLIENT));
             let key = Key::parse(&name).expect("a valid key");
             match self.clock.below(10) {
-                0..=4 => {
+                door @ 0..=4 => {
                     let content = Some(self.content());
                     self.ledger.begin(&name, content.clone());
                     let bytes = content.as_deref().unwrap_or_default();
-                    let outcome = clients::put(&tracker, &bucket, &key, bytes).await;
+                    let outcome = if door < 2 {
+                        clients::put_by_port(&tracker, &bucket, &key, bytes, &self.nodes).await
+                    } else {
+                        clients::put(&tracker, &bucket, &key, bytes).await
+                    };
                     self.settle(&name, content, &outcome);
                 }
                 5 | 6 => {

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::{self, Either};
-use mogul_storage::{DevFid, DevId, Digest, Fid, NodeError};
+use mogul_storage::{DevFid, DevId, Digest, Fid};
 
 use crate::{
     Error, Tracker,
@@ -17,8 +16,6 @@ use crate::{
     view::ClusterView,
 };
 
-/// How long a node may take to tell the size of a file (MogileFS `node_timeout`).
-const SIZE_DEADLINE: Duration = Duration::from_secs(2);
 /// How long a caller waits for an object of several parts to be joined; clients wait for three seconds.
 const JOIN_PATIENCE: Duration = Duration::from_secs(2);
 /// How often such a caller looks.
@@ -104,16 +101,6 @@ impl Tracker {
                 tracing::warn!(fid = at.fid.get(), devid = at.device.get(), %error, "a copy is not offered");
                 false
             }
-        }
-    }
-
-    /// Asks a device for the size of a file; one that hangs is not waited for.
-    pub(crate) async fn size_of(&self, at: DevFid) -> Result<u64, NodeError> {
-        let node = self.nodes().get(at.device).ok_or(NodeError::NoDevice)?;
-        let asked = std::pin::pin!(node.size(at));
-        match future::select(asked, self.clock().sleep(SIZE_DEADLINE)).await {
-            Either::Left((size, _)) => size,
-            Either::Right(_) => Err(NodeError::Unreachable("no answer in time".into())),
         }
     }
 

@@ -225,8 +225,7 @@ impl Tracker {
             return Err(CloseError::SizeDiffers { expected, actual }.into());
         }
         if let Some((expected, Verify::Compare)) = &request.digest {
-            let node = self.nodes().get(at.device).ok_or(CloseError::Unreachable)?;
-            let actual = node.digest(at, expected.hash).await;
+            let actual = self.digest_of(at, expected.hash).await;
             let actual = actual.map_err(|error| absent(at, &error))?;
             if actual != *expected {
                 let expected = expected.clone();

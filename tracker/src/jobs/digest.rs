@@ -12,10 +12,8 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
 use mogul_storage::{
-    DevFid, DevId, Fid, HashType,
-    digest::{Digests, Hasher},
+    DevFid, DevId, Digests, Fid, HashType,
     download::{BadCopy, Fault},
-    node::ByteRange,
 };
 
 use super::{Job, JobName, Next};
@@ -185,40 +183,34 @@ impl Digest {
 
     /// Reads one copy.
     async fn read(&self, work: &Work, device: DevId) -> Result<Copy, String> {
-        let node = self.tracker.nodes().get(device).ok_or("it has no node")?;
         let at = DevFid {
             device,
             fid: work.file.fid,
         };
-        let got = node.get(at, ByteRange::Whole).await;
-        let got = got.map_err(|error| error.to_string())?;
-        let mut body = got.body.into_data_stream();
-        let mut hasher = Hasher::new(&[HashType::Md5, HashType::Crc64Nvme]);
-        let mut size = 0_u64;
-        while let Some(piece) = body.next().await {
-            let piece = piece.map_err(|error| error.to_string())?;
-            size = size.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
-            hasher.update(&piece);
+        let read = self.tracker.read_whole(at, &[HashType::Md5, HashType::Crc64Nvme]);
+        let read = read.await.map_err(|error| error.to_string())?;
+        if read.size != work.file.size {
+            return Err(format!(
+                "it has {} bytes instead of {}",
+                read.size, work.file.size
+            ));
         }
-        if size != work.file.size {
-            return Err(format!("it has {size} bytes instead of {}", work.file.size));
-        }
-        let digests = hasher.finish();
         Ok(Copy {
-            md5: bytes_of(&digests, HashType::Md5),
-            crc64: bytes_of(&digests, HashType::Crc64Nvme),
-            modified: got.modified.map(Timestamp::from_secs),
+            md5: bytes_of(&read.digests, HashType::Md5),
+            crc64: bytes_of(&read.digests, HashType::Crc64Nvme),
+            modified: read.modified,
         })
     }
 
     /// Whether no other copy is known to differ. One whose node cannot tell does not count against it.
     async fn others_agree(&self, work: &Work, (read, readable): (DevId, &[DevId]), copy: &Copy) -> bool {
         for device in readable.iter().copied().filter(|device| *device != read) {
-            let Some(node) = self.tracker.nodes().get(device) else {
-                continue;
-            };
             let fid = work.file.fid;
-            match node.digest(DevFid { device, fid }, HashType::Md5).await {
+            match self
+                .tracker
+                .digest_of(DevFid { device, fid }, HashType::Md5)
+                .await
+            {
                 Ok(digest) if digest.bytes != copy.md5 => {
                     tracing::error!(
                         fid = fid.get(),

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED, RANGE},
+    header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED, RANGE},
 };
 use mogul_tracker::{
     Error,
@@ -14,6 +14,7 @@ use super::put_object::add_class;
 use crate::s3::{
     ObjectName, RequestHead, Response, S3, accel, attributes, checksum, conditions,
     error::{Code, S3Error},
+    media_type,
     range::{self, Wanted},
     read,
     route::invalid_argument,
@@ -202,6 +203,12 @@ async fn render(
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     attributes::add_headers(headers, &object.attributes);
+    if object.owner.is_none()
+        && !object.attributes.headers.contains_key(CONTENT_TYPE.as_str())
+        && let Some(told) = media_type::of_key(&object.key)
+    {
+        headers.insert(CONTENT_TYPE, told);
+    }
     headers.insert(ETAG, conditions::etag_header(&object.etag));
     headers.insert(LAST_MODIFIED, conditions::last_modified(object.modified));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
