@@ -151,7 +151,7 @@ async fn a_wrong_content_md5_is_refused_and_the_old_file_stays() {
     };
 
     // The digest of "abc", padded and not.
-    assert_eq!(send("kAFQmDzST7DWlj99KOF/cg==", "abc").await, 200);
+    assert_eq!(send("kAFQmDzST7DWlj99KOF/cg==", "abc").await, 201);
     assert_eq!(send("kAFQmDzST7DWlj99KOF/cg", "abd").await, 400);
     assert_eq!(send("no digest", "abd").await, 400);
 
