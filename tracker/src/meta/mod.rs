@@ -15,6 +15,7 @@ pub(crate) mod buckets;
 pub(crate) mod checksums;
 pub(crate) mod classes;
 pub(crate) mod committer;
+pub mod create;
 pub mod db;
 pub(crate) mod devices;
 pub(crate) mod digests;

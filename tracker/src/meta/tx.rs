@@ -191,6 +191,21 @@ impl Tx {
         done.map_err(|source| DbError::Statement { sql: text, source })
     }
 
+    /// Runs a statement that the server has composed when it was asked `sql`.
+    pub(super) async fn composed(&mut self, sql: &Sql, text: String) -> Result<(), DbError> {
+        let engine = self.engine();
+        let statement = sqlx::raw_sql(AssertSqlSafe(text));
+        let done = match self.wire() {
+            Wire::Sqlite(wire) => wire.execute(statement).await.map(drop),
+            Wire::Postgres(wire) => wire.execute(statement).await.map(drop),
+            Wire::MySql(wire) => wire.execute(statement).await.map(drop),
+        };
+        done.map_err(|source| DbError::Statement {
+            sql: sql.written_for(engine),
+            source,
+        })
+    }
+
     /// Prepares a statement without running it; a list gets two items.
     #[cfg(test)]
     pub(super) async fn prepare(&mut self, sql: &Sql) -> Result<(), DbError> {

@@ -117,6 +117,22 @@ struct Stored {
 }
 
 impl RootKey {
+    /// The key that the operator gave, else one that nobody knows: of a process without a directory of its own. Then the admin
+    /// port is open to bearers of tokens alone.
+    ///
+    /// # Errors
+    /// Any [`CredentialsError`].
+    pub(crate) fn given_or_unknown(
+        config: &Config,
+        entropy: &dyn Entropy,
+    ) -> Result<RootKey, CredentialsError> {
+        let (access_key, secret_key) = generate_key(entropy);
+        Ok(given(config)?.unwrap_or(RootKey {
+            access_key,
+            secret_key,
+        }))
+    }
+
     /// The key that the operator gave, else the one in `dir`, else a new one, which is then kept in `dir`.
     ///
     /// # Errors
@@ -260,7 +276,7 @@ fn given(config: &Config) -> Result<Option<RootKey>, CredentialsError> {
 }
 
 /// The value itself or what is in its file, without the newline that editors add.
-fn one_of(
+pub(crate) fn one_of(
     key: &'static str,
     value: Option<String>,
     file: Option<&Path>,
@@ -291,7 +307,13 @@ mod tests {
         let variables = variables
             .iter()
             .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-        Config::load(None, variables, &Flags::default()).unwrap()
+        Config::load(
+            &crate::originals::Given::default(),
+            None,
+            variables,
+            &Flags::default(),
+        )
+        .unwrap()
     }
 
     fn refusal(variables: &[(&str, &str)]) -> CredentialsError {

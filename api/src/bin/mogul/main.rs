@@ -12,14 +12,23 @@ mod datadir;
 mod listen;
 mod logging;
 mod operate;
+mod originals;
 mod shutdown;
 mod tls;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use mogul_tracker::error::chain;
 use tokio::runtime::Builder;
+
+use crate::{
+    assemble::{
+        store::{Store, StoreArgs},
+        tracker::{TrackerArgs, TrackerRole},
+    },
+    originals::{Given, Original},
+};
 
 /// An S3 object store that is also a complete `MogileFS`.
 #[derive(Debug, Parser)]
@@ -39,7 +48,11 @@ enum Command {
     /// Serves S3 from these directories.
     Server(assemble::server::ServerArgs),
     /// Serves the files of devices to trackers.
-    Store(assemble::store::StoreArgs),
+    Store(StoreArgs),
+    /// Serves the tracker port over a database.
+    Tracker(TrackerArgs),
+    /// Makes links by the names of `MogileFS`'s programs.
+    Links(originals::links::LinksArgs),
     /// Manages a running server.
     Admin(operate::AdminArgs),
     /// Measures a server.
@@ -59,12 +72,65 @@ enum BenchCommand {
 const WRONG_START: u8 = 2;
 
 fn main() -> ExitCode {
+    let program = std::env::args_os().next().unwrap_or_default();
+    if let Some(original) = Original::called(Path::new(&program)) {
+        return stand_in(original);
+    }
     match Cli::parse().command {
         Command::Server(args) => serve(assemble::server::start(args), assemble::server::Server::serve),
-        Command::Store(args) => serve(assemble::store::start(args), assemble::store::Store::serve),
+        Command::Store(args) => store(args.understood()),
+        Command::Tracker(args) => tracker(args.understood()),
+        Command::Links(args) => told(originals::links::make(&args)),
         Command::Admin(args) => run(operate::run(args)),
         Command::Bench(BenchCommand::S3(args)) => run(bench::run(args)),
         Command::Bench(BenchCommand::Tracker(args)) => run(bench::tracker::run(args)),
+    }
+}
+
+/// Takes the command line of an original.
+fn stand_in(original: Original) -> ExitCode {
+    let arguments = std::env::args().skip(1);
+    match original {
+        Original::Mogilefsd => tracker(originals::mogilefsd::of_command_line(arguments).map(TrackerArgs::of)),
+        Original::Mogstored => store(originals::mogstored::of_command_line(arguments).map(StoreArgs::of)),
+        Original::Mogdbsetup => match originals::mogdbsetup::of_command_line(arguments) {
+            Ok(setup) => run(setup.run()),
+            Err(error) => failed(&error, WRONG_START.into()),
+        },
+    }
+}
+
+/// Runs a tracker, in the background if an original's file or command line says so.
+fn tracker(args: anyhow::Result<TrackerArgs>) -> ExitCode {
+    placed(args, TrackerArgs::given, |args| {
+        serve(assemble::tracker::start(args), TrackerRole::serve)
+    })
+}
+
+/// Runs a storage node, in the background if an original's file or command line says so.
+fn store(args: anyhow::Result<StoreArgs>) -> ExitCode {
+    placed(args, StoreArgs::given, |args| {
+        serve(assemble::store::start(args), Store::serve)
+    })
+}
+
+fn placed<A>(
+    args: anyhow::Result<A>,
+    given: impl Fn(&A) -> &Given,
+    role: impl FnOnce(A) -> ExitCode,
+) -> ExitCode {
+    let ended = args.and_then(|args| {
+        let ground = given(&args).ground;
+        originals::daemon::run(ground, || role(args))
+    });
+    ended.unwrap_or_else(|error| failed(&error, WRONG_START.into()))
+}
+
+/// What a command that needs no runtime ended with.
+fn told(ended: anyhow::Result<()>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error, ExitCode::FAILURE),
     }
 }
 

@@ -16,6 +16,8 @@ use rustls::{
 };
 use tokio_rustls::TlsAcceptor;
 
+use crate::config::Config;
+
 /// Why the files cannot be used. Each is one line.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
@@ -63,6 +65,17 @@ struct Inner {
 }
 
 impl Tls {
+    /// The TLS that the configuration names, if it does.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub(crate) fn of(config: &Config) -> Result<Option<Tls>, TlsError> {
+        match (&config.tls_cert, &config.tls_key) {
+            (Some(cert), Some(key)) => Tls::load(cert, key).map(Some),
+            (None, _) | (_, None) => Ok(None),
+        }
+    }
+
     /// Loads a certificate chain and its key.
     ///
     /// # Errors

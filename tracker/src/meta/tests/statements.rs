@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use super::engines::for_each_engine;
 use crate::meta::{
-    Sql, buckets, checksums, classes, devices, digests, domains, fid_blocks, files, fsck, hosts, listing,
-    lookup, migrate, objects, queues, replicas, segments, settings, tempfiles, tokens, uploads, users, work,
+    Sql, buckets, checksums, classes, create, devices, digests, domains, fid_blocks, files, fsck, hosts,
+    listing, lookup, migrate, objects, queues, replicas, segments, settings, tempfiles, tokens, uploads,
+    users, work,
 };
 
 /// The statements of each module, by the name of its file.
@@ -13,6 +14,7 @@ const CATALOGUE: &[(&str, &[(&str, Sql)])] = &[
     ("buckets.rs", buckets::STATEMENTS),
     ("checksums.rs", checksums::STATEMENTS),
     ("classes.rs", classes::STATEMENTS),
+    ("create.rs", create::STATEMENTS),
     ("devices.rs", devices::STATEMENTS),
     ("digests.rs", digests::STATEMENTS),
     ("domains.rs", domains::STATEMENTS),

@@ -1,31 +1,45 @@
 //! The assembly of each role that runs as a server: what it opens, in which order, and the way back.
 //!
 //! Everything that an operator can have asked wrongly is found before the first port is served: `start` fails, and nothing
-//! that a client could have seen was there. [`server`] is all roles in one process, [`store`] a storage node.
+//! that a client could have seen was there. [`server`] is all roles in one process, [`store`] a storage node, [`tracker`] all
+//! that has the database but S3.
 
+mod faces;
 mod jobs;
 mod node;
 pub(crate) mod server;
 pub(crate) mod store;
+pub(crate) mod tracker;
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
+    sync::Arc,
 };
 
 use anyhow::Context;
 use mogul_api::mogile::Watchers;
 use mogul_storage::{
-    Node,
+    DevId, Node,
+    networks::Networks,
     remote::{RemoteOptions, remote_apart},
 };
-use mogul_tracker::nodes::NodeAddress;
+use mogul_tracker::{
+    Parts, Settings, Tracker,
+    clock::SystemClock,
+    meta::Db,
+    nodes::{NodeAddress, Nodes},
+    rng::SystemEntropy,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
     config::{Config, Flags},
+    listen::{Limits, Listener, Serving},
     logging,
+    originals::Given,
     shutdown::{Finish, Signals},
     tls::Tls,
 };
@@ -46,6 +60,18 @@ struct Life {
 }
 
 impl Life {
+    /// How a port without TLS, open to all, is served.
+    fn serving(&self, face: &'static str, config: &Config) -> Serving {
+        Serving {
+            face,
+            tls: None,
+            networks: Networks::default(),
+            limits: Limits::of(config),
+            stop: self.stop.clone(),
+            tasks: self.tasks.clone(),
+        }
+    }
+
     /// Waits until the process shall stop, then until running requests have finished.
     async fn end(&self, signals: &mut Signals, config: &Config, tls: Option<&Tls>) -> Finish {
         signals.stop_requested(&self.asked, tls).await;
@@ -68,10 +94,10 @@ struct Begun {
 }
 
 /// Reads the configuration, starts the log, catches the signals.
-fn begin(file: Option<&Path>, flags: &Flags) -> anyhow::Result<Begun> {
+fn begin(given: &Given, file: Option<&Path>, flags: &Flags) -> anyhow::Result<Begun> {
     let environment = std::env::vars_os()
         .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
-    let config = Config::load(file, environment, flags)?;
+    let config = Config::load(given, file, environment, flags)?;
     let watchers = Watchers::default();
     logging::start(&config.log, &watchers).map_err(anyhow::Error::msg)?;
     raise_file_limit();
@@ -81,6 +107,46 @@ fn begin(file: Option<&Path>, flags: &Flags) -> anyhow::Result<Begun> {
         signals,
         watchers,
     })
+}
+
+/// Says that a port without authentication is open to all.
+fn warn_if_open(port: &Listener, key: &'static str, config: &Config) {
+    if config.trusted_networks.is_open() && !port.address().ip().is_loopback() {
+        let address = port.address();
+        warn!(%address, key, "whoever reaches this port may change and delete files; set trusted.networks");
+    }
+}
+
+/// Takes up the work on a migrated database. `nodes` are the devices of this process, `copies` what the class `default` keeps
+/// if nobody says otherwise.
+async fn open_tracker(
+    db: Db,
+    nodes: BTreeMap<DevId, Node>,
+    config: &Config,
+    copies: u8,
+) -> anyhow::Result<Tracker> {
+    let parts = Parts {
+        db,
+        nodes: Nodes::connecting(nodes, Arc::new(connect)),
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        settings: Settings {
+            default_mindevcount: config.copies.unwrap_or(copies),
+            min_free_bytes: config.storage_min_free.0,
+            join_bytes_max: config.join_max.0,
+            replicate_at_once: config.replicate_at_once.max(1),
+            hostname: hostname(),
+        },
+    };
+    Tracker::open(parts)
+        .await
+        .context("cannot begin on this database")
+}
+
+/// The name of this machine, as fsck and rebalance have it on record.
+fn hostname() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
 }
 
 /// Reaches the storage node of a host that another process serves.

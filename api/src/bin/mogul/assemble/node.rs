@@ -6,12 +6,11 @@ use mogul_storage::{
     Devices, server,
     sidechannel::{self, SideChannel},
 };
-use tracing::warn;
 
 use super::Life;
 use crate::{
     config::Config,
-    listen::{Limits, ListenError, Listener, Serving},
+    listen::{ListenError, Listener, Serving},
 };
 
 /// The open ports of a storage node.
@@ -58,40 +57,30 @@ impl NodePorts {
 
     /// Serves both ports and keeps the usage files fresh; returns at once. A client of the side channel that asks for the end
     /// of the process cancels `asked`.
-    pub(super) fn serve(self, node: StorageNode, config: &Config, Life { stop, asked, tasks }: &Life) {
+    pub(super) fn serve(self, node: StorageNode, config: &Config, life: &Life) {
         let serving = |face| Serving {
-            face,
-            tls: None,
             networks: config.trusted_networks.clone(),
-            limits: Limits::of(config),
-            stop: stop.clone(),
-            tasks: tasks.clone(),
+            ..life.serving(face, config)
         };
-        for (port, key) in [
-            (&self.http, "storage.listen"),
-            (&self.sidechannel, "sidechannel.listen"),
-        ] {
-            if config.trusted_networks.is_open() && !port.address().ip().is_loopback() {
-                warn!(address = %port.address(), key, "whoever reaches this port may read and delete files; set trusted.networks");
-            }
-        }
+        super::warn_if_open(&self.http, "storage.listen", config);
+        super::warn_if_open(&self.sidechannel, "sidechannel.listen", config);
         let sidechannel = SideChannel::new(sidechannel::Parts {
             devices: Arc::clone(&node.devices),
             http: self.http.address(),
             docroot: node.docroot,
             watching: config.sidechannel_watch.0,
-            shutdown: asked.clone(),
+            shutdown: life.asked.clone(),
         });
         self.http
             .serve(serving("storage"), server::router(Arc::clone(&node.devices)));
-        let end = stop.clone();
+        let end = life.stop.clone();
         self.sidechannel
             .serve_streams(serving("sidechannel"), "sidechannel", move |stream, _| {
                 let (sidechannel, end) = (sidechannel.clone(), end.clone());
                 async move { sidechannel.converse(stream, &end).await }
             });
-        let end = stop.clone();
-        tasks.spawn(async move {
+        let end = life.stop.clone();
+        life.tasks.spawn(async move {
             tokio::select! {
                 () = end.cancelled() => {}
                 () = node.devices.tend() => {}

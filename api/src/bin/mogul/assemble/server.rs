@@ -3,38 +3,32 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use http::uri::Scheme;
-use mogul_api::{
-    admin,
-    metrics::Metrics,
-    mogile::{self, Watchers},
-    s3::{Parts as S3Parts, Regions, S3, S3Config},
-};
-use mogul_storage::{DevId, Device, Devices, local, networks::Networks};
+use mogul_api::{admin, mogile::Watchers};
+use mogul_storage::{DevId, Device, Devices, local};
 use mogul_tracker::{
-    Parts, Settings, Tracker,
-    clock::SystemClock,
+    Tracker,
     command::devices::{LocalHost, devices_on_record},
     jobs::Driver,
     meta::{Db, DbConfig},
-    model::{Credential, Timestamp, User},
-    nodes::Nodes,
     rng::SystemEntropy,
 };
-use tokio_util::task::TaskTracker;
 use tracing::info;
 
 use super::{
-    Begun, Life, begin, jobs,
+    Begun, Life, begin,
+    faces::{Faces, TrackerPorts},
+    jobs,
     node::{NodePorts, StorageNode},
 };
 use crate::{
     config::{Config, Flags},
     credentials::{Origin, RootKey},
     datadir::DataDirs,
-    listen::{Limits, Listener, Serving},
+    listen::{Listener, Serving},
+    originals::Given,
     shutdown::{Finish, Signals},
     tls::Tls,
 };
@@ -75,7 +69,7 @@ struct Ports {
     s3: Listener,
     admin: Listener,
     node: NodePorts,
-    tracker: Listener,
+    tracker: TrackerPorts,
 }
 
 /// Puts a server together.
@@ -87,16 +81,19 @@ pub(crate) async fn start(args: ServerArgs) -> anyhow::Result<Server> {
         config,
         signals,
         watchers,
-    } = begin(args.config.as_deref(), &args.flags)?;
-    let tls = match (&config.tls_cert, &config.tls_key) {
-        (Some(cert), Some(key)) => Some(Tls::load(cert, key)?),
-        (None, _) | (_, None) => None,
-    };
+    } = begin(&Given::default(), args.config.as_deref(), &args.flags)?;
+    if config.db_url.is_some() {
+        bail!(
+            "mogul server keeps its database in the first DIR: leave db.url out, or run mogul tracker and mogul store"
+        );
+    }
+
+    let tls = Tls::of(&config)?;
     let ports = Ports {
         s3: Listener::bind(config.s3_listen, "s3.listen", "s3").await?,
         admin: Listener::bind(config.admin_listen, "admin.listen", "admin").await?,
         node: NodePorts::bind(&config).await?,
-        tracker: Listener::bind(config.tracker_listen, "tracker.listen", "tracker").await?,
+        tracker: TrackerPorts::bind(&config).await?,
     };
     let dirs = DataDirs::open(&args.dirs)?;
     let (root, origin) = RootKey::obtain(&config, dirs.first(), &SystemEntropy)?;
@@ -131,34 +128,21 @@ impl Server {
     pub(crate) async fn serve(mut self) -> anyhow::Result<()> {
         let life = Life::default();
         let driver = Arc::new(jobs::start(&self.tracker));
-        let s3 = self.s3(&life.tasks);
-        let face = self.mogile(&driver, &life);
+        let faces = self.faces(&driver, &life);
+        let (s3, mogile) = (faces.s3(), faces.mogile());
         self.greet();
         let serving = |face, tls: Option<&Tls>| Serving {
-            face,
             tls: tls.cloned(),
-            networks: Networks::default(),
-            limits: Limits::of(&self.config),
-            stop: life.stop.clone(),
-            tasks: life.tasks.clone(),
+            ..life.serving(face, &self.config)
         };
         let tls = self.tls.as_ref();
         let Ports {
             s3: s3_port,
             admin: admin_port,
             node,
-            tracker: tracker_port,
+            tracker: tracker_ports,
         } = self.ports;
-        let of_tracker = Serving {
-            networks: self.config.trusted_networks.clone(),
-            limits: Limits::of_tracker(&self.config),
-            ..serving("tracker", None)
-        };
-        let hang_up = life.stop.clone();
-        tracker_port.serve_streams(of_tracker, "mogilefs", move |stream, client| {
-            let (face, stop) = (face.clone(), hang_up.clone());
-            async move { face.converse(stream, client.ip(), &stop).await }
-        });
+        tracker_ports.serve(&mogile, &self.config, &life);
         let docroot = self.dirs.paths().join(",");
         node.serve(
             StorageNode {
@@ -191,46 +175,17 @@ impl Server {
         closed
     }
 
-    fn s3(&self, tasks: &TaskTracker) -> S3 {
-        let root = Credential {
-            access_key: self.root.access_key.clone(),
-            secret_key: self.root.secret_key.clone(),
-            user: User::root(),
-            created: Timestamp::default(),
-        };
-        S3::new(S3Parts {
-            config: S3Config {
-                region: self.config.s3_region.clone(),
-                regions: Regions::default(),
-                domains: self
-                    .config
-                    .s3_domains
-                    .iter()
-                    .map(|domain| domain.to_lowercase())
-                    .collect(),
-                root,
-                scheme: self.scheme(),
-                put_bytes_max: S3Config::PUT_BYTES_MAX_DEFAULT,
-                accel: self.config.accel(),
-            },
+    fn faces(&self, driver: &Arc<Driver>, life: &Life) -> Faces {
+        Faces {
+            config: self.config.clone(),
             tracker: self.tracker.clone(),
-            clock: Arc::new(SystemClock),
-            metrics: Metrics::default(),
-            entropy: Arc::new(SystemEntropy),
-            tasks: tasks.clone(),
-        })
-    }
-
-    /// The tracker port; a client that ends the process there ends `life`.
-    fn mogile(&self, driver: &Arc<Driver>, life: &Life) -> mogile::Face {
-        mogile::Face::new(mogile::Parts {
-            tracker: self.tracker.clone(),
-            driver: Arc::clone(driver),
-            clock: Arc::new(SystemClock),
+            root: self.root.clone(),
             watchers: self.watchers.clone(),
-            shutdown: life.asked.clone(),
-            query_workers: self.config.tracker_query_workers,
-        })
+            driver: Arc::clone(driver),
+            scheme: self.scheme(),
+            asked: life.asked.clone(),
+            tasks: life.tasks.clone(),
+        }
     }
 
     fn scheme(&self) -> Scheme {
@@ -291,28 +246,7 @@ async fn open_tracker(
     let node = local::local(Arc::clone(devices));
     let nodes: BTreeMap<DevId, _> = places.iter().map(|(_, device)| (*device, node.clone())).collect();
     let copies = if places.len() > 1 { 2 } else { 1 };
-    let parts = Parts {
-        db,
-        nodes: Nodes::connecting(nodes, Arc::new(super::connect)),
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(SystemEntropy),
-        settings: Settings {
-            default_mindevcount: config.copies.unwrap_or(copies),
-            min_free_bytes: config.storage_min_free.0,
-            join_bytes_max: config.join_max.0,
-            replicate_at_once: config.replicate_at_once.max(1),
-            hostname: hostname(),
-        },
-    };
-    Tracker::open(parts)
-        .await
-        .context("cannot begin on this database")
-}
-
-/// The name of this machine, as fsck and rebalance have it on record.
-fn hostname() -> String {
-    let name = rustix::system::uname();
-    name.nodename().to_string_lossy().into_owned()
+    super::open_tracker(db, nodes, config, copies).await
 }
 
 /// This machine, as other processes on the same database would reach its storage node.

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     config::{Config, Flags},
     datadir::DataDirs,
+    originals::{Given, mogstored},
     shutdown::{Finish, Signals},
 };
 
@@ -25,15 +26,19 @@ pub(crate) struct StoreArgs {
     /// Directories that hold one device `devN` each; instead of --docroot.
     #[arg(value_name = "DIR")]
     dirs: Vec<PathBuf>,
-    /// The configuration file, TOML; see docs/configuration.md.
+    /// The configuration file: TOML if it is named so, else an original mogstored.conf.
     #[arg(long, short, value_name = "FILE", env = "MOGUL_CONFIG")]
     config: Option<PathBuf>,
     #[command(flatten)]
     flags: Flags,
+    /// What an original's file or command line says.
+    #[arg(skip)]
+    given: Given,
 }
 
 /// A storage node of which everything is there but nothing is served yet.
 pub(crate) struct Store {
+    given: Given,
     config: Config,
     ports: NodePorts,
     node: StorageNode,
@@ -42,12 +47,44 @@ pub(crate) struct Store {
     signals: Signals,
 }
 
+impl StoreArgs {
+    /// The arguments of a `mogstored`.
+    pub(crate) fn of(given: Given) -> StoreArgs {
+        StoreArgs {
+            dirs: Vec::new(),
+            config: None,
+            flags: Flags::default(),
+            given,
+        }
+    }
+
+    /// Reads an original's file, if one is named.
+    ///
+    /// # Errors
+    /// It cannot be read, is malformed, or has an unknown key.
+    pub(crate) fn understood(self) -> anyhow::Result<StoreArgs> {
+        match self.config {
+            Some(path) if Given::is_original(&path) => Ok(StoreArgs {
+                given: mogstored::of_file(&path)?,
+                config: None,
+                ..self
+            }),
+            Some(_) | None => Ok(self),
+        }
+    }
+
+    /// What the original's file or command line says.
+    pub(crate) fn given(&self) -> &Given {
+        &self.given
+    }
+}
+
 /// Puts a storage node together.
 ///
 /// # Errors
 /// Each is one line that says what to do; nothing is served then.
 pub(crate) async fn start(args: StoreArgs) -> anyhow::Result<Store> {
-    let Begun { config, signals, .. } = super::begin(args.config.as_deref(), &args.flags)?;
+    let Begun { config, signals, .. } = super::begin(&args.given, args.config.as_deref(), &args.flags)?;
     let ports = NodePorts::bind(&config).await?;
     let (node, dirs) = match (&config.storage_docroot, args.dirs.as_slice()) {
         (Some(docroot), []) => {
@@ -64,6 +101,7 @@ pub(crate) async fn start(args: StoreArgs) -> anyhow::Result<Store> {
         }
     };
     Ok(Store {
+        given: args.given,
         config,
         ports,
         node,
@@ -76,15 +114,16 @@ impl Store {
     /// Serves until a signal or a `shutdown` on the side channel, then lets running requests finish.
     ///
     /// # Errors
-    /// None; the type is that of every role.
+    /// The last steps of a daemon failed: its pid file cannot be written.
     pub(crate) async fn serve(mut self) -> anyhow::Result<()> {
         let life = Life::default();
         let devices = self.node.devices.numbers().len();
         self.ports.serve(self.node, &self.config, &life);
         info!(version = env!("CARGO_PKG_VERSION"), devices, "ready");
+        let settled = self.given.settle()?;
 
         let finish = life.end(&mut self.signals, &self.config, None).await;
-        drop(self.dirs);
+        drop((self.dirs, settled));
         info!(complete = finish == Finish::Complete, "stopped");
         Ok(())
     }

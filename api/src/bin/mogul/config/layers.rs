@@ -21,6 +21,17 @@ struct Said {
 }
 
 impl Layers {
+    /// Lays down what an original's file and command line say; their own names for the settings are gone by now.
+    pub(super) fn add_original(&mut self, settings: &BTreeMap<&'static str, String>) {
+        for (key, text) in settings {
+            let said = Said {
+                text: text.clone(),
+                origin: "the original's configuration".to_owned(),
+            };
+            self.0.insert(key, said);
+        }
+    }
+
     /// Lays the TOML file over what is there.
     pub(super) fn add_file(&mut self, path: &Path) -> Result<(), ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable {

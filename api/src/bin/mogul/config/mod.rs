@@ -14,6 +14,7 @@ pub(crate) use value::{AccelKind, Bytes, Choice, FromText, Secret};
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use crate::originals::Given;
 use layers::Layers;
 use mogul_api::{admin::MetricsAccess, s3::Accel};
 use mogul_storage::{Durability, networks::Networks, sidechannel::Watching};
@@ -138,12 +139,21 @@ settings! {
     /// Networks whose hosts may connect to the tracker port, the storage node and the side channel, none of which has
     /// authentication, such as `10.0.0.0/8, ::1`; others are hung up on. Empty: whoever reaches the port.
     trusted_networks: Networks = "trusted.networks", Some("trusted-networks"), Some("");
-    /// Address of the tracker port, which MogileFS's clients and tools speak to. It has no authentication (as in MogileFS): keep it on loopback or a private network.
-    tracker_listen: SocketAddr = "tracker.listen", Some("tracker"), Some("127.0.0.1:7001");
+    /// Addresses of the tracker port, which MogileFS's clients and tools speak to. It has no authentication (as in MogileFS): keep it on loopback or a private network.
+    tracker_listen: Vec<SocketAddr> = "tracker.listen", Some("tracker"), Some("127.0.0.1:7001");
     /// Connections open at a time on the tracker port; more wait in the operating system's queue.
     tracker_connections_max: usize = "tracker.connections_max", None, Some("16384");
     /// Requests of the tracker port that are worked on at a time; `!want N queryworker` changes it while the server runs.
     tracker_query_workers: usize = "tracker.query_workers", None, Some("64");
+    /// The database of `mogul tracker`: `mysql://USER:PASSWORD@HOST/NAME`, `postgres://…`, `sqlite:FILE`, or a DSN of the originals, such as
+    /// `DBI:mysql:NAME:host=HOST`.
+    db_url: Option<Secret> = "db.url", Some("db"), None;
+    /// Who connects to the database, where `db.url` does not say.
+    db_user: Option<String> = "db.user", None, None;
+    /// The password of `db.user`.
+    db_password: Option<Secret> = "db.password", None, None;
+    /// A file that holds the password of `db.user`.
+    db_password_file: Option<PathBuf> = "db.password_file", None, None;
     /// Copies that the class `default` keeps; unset: 1 with one DIR, 2 with more.
     copies: Option<u8> = "classes.copies", Some("copies"), None;
     /// Multipart objects up to this size are joined into one file in the background; larger ones stay in segments.
@@ -173,16 +183,18 @@ settings! {
 }
 
 impl Config {
-    /// Reads all sources: `file` if one is named, the environment, the flags.
+    /// Reads all sources: what an original's file or command line gave, `file` if one is named, the environment, the flags.
     ///
     /// # Errors
     /// The first [`ConfigError`] found.
     pub(crate) fn load(
+        original: &Given,
         file: Option<&std::path::Path>,
         environment: impl Iterator<Item = (String, String)>,
         flags: &Flags,
     ) -> Result<Config, ConfigError> {
         let mut layers = Layers::default();
+        layers.add_original(&original.settings);
         if let Some(path) = file {
             layers.add_file(path)?;
         }

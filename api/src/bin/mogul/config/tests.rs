@@ -17,7 +17,12 @@ fn load(
     let environment = environment
         .iter()
         .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-    Config::load(Some(&path), environment, &Flags::of(flags))
+    Config::load(
+        &crate::originals::Given::default(),
+        Some(&path),
+        environment,
+        &Flags::of(flags),
+    )
 }
 
 fn refusal(toml: &str) -> String {
@@ -28,7 +33,13 @@ fn refusal(toml: &str) -> String {
 
 #[test]
 fn every_setting_has_a_value_without_any_source() {
-    let config = Config::load(None, std::iter::empty(), &Flags::default()).unwrap();
+    let config = Config::load(
+        &crate::originals::Given::default(),
+        None,
+        std::iter::empty(),
+        &Flags::default(),
+    )
+    .unwrap();
 
     assert_eq!(config.s3_listen, "127.0.0.1:9000".parse().unwrap());
     assert_eq!(config.admin_listen, "127.0.0.1:9001".parse().unwrap());
@@ -82,6 +93,7 @@ fn a_wrong_value_is_refused_with_its_place_and_what_is_expected() {
 #[test]
 fn a_missing_file_is_named() {
     let error = Config::load(
+        &crate::originals::Given::default(),
         Some(Path::new("/nonexistent/m.toml")),
         std::iter::empty(),
         &Flags::default(),

@@ -234,6 +234,21 @@ impl FromText for Vec<String> {
     }
 }
 
+impl FromText for Vec<SocketAddr> {
+    const FORM: &'static str = "list of IP:PORT";
+
+    fn from_text(text: &str) -> Result<Vec<SocketAddr>, String> {
+        let addresses = Vec::<String>::from_text(text)?;
+        if addresses.is_empty() {
+            return Err("an address IP:PORT is expected, such as 127.0.0.1:7001".to_owned());
+        }
+        addresses
+            .iter()
+            .map(|address| SocketAddr::from_text(address))
+            .collect()
+    }
+}
+
 impl<T: FromText> FromText for Option<T> {
     const FORM: &'static str = T::FORM;
 
