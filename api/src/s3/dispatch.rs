@@ -66,9 +66,9 @@ async fn bucket_of(s3: &S3, name: &str, head: &RequestHead) -> Result<Bucket, S3
         }
         Err(other) => return Err(other.into()),
     };
-    let expected = head.header("x-amz-expected-bucket-owner");
+    let expected = head.headers.get("x-amz-expected-bucket-owner");
     match expected {
-        Some(owner) if owner != bucket.owner.0 => Err(access_denied()),
+        Some(owner) if owner.as_bytes() != bucket.owner.0.as_bytes() => Err(access_denied()),
         Some(_) | None => Ok(bucket),
     }
 }

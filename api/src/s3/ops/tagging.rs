@@ -145,18 +145,18 @@ pub(in crate::s3) fn tags_of_head(head: &RequestHead) -> Result<Tags, S3Error> {
     let Some(value) = head.headers.get(NAME) else {
         return Ok(Tags::new());
     };
-    let text = std::str::from_utf8(value.as_bytes()).unwrap_or_default();
     let message = "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag \
                    name duplicates.";
-    let Ok(query) = Query::parse(text) else {
-        return Err(invalid_argument(NAME, text, message));
-    };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let refused = || invalid_argument(NAME, &text, message);
+    let exact = std::str::from_utf8(value.as_bytes()).map_err(|_| refused())?;
+    let query = Query::parse(exact).map_err(|_| refused())?;
     let tags: Tags = query
         .iter()
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
     if repeated(&tags).is_some() {
-        return Err(invalid_argument(NAME, text, message));
+        return Err(refused());
     }
     check_tags(&tags)?;
     Ok(tags)
@@ -232,6 +232,8 @@ async fn current(s3: &S3, name: &ObjectName) -> Result<ObjectVersion, S3Error> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn tags(pairs: &[(&str, &str)]) -> Tags {
@@ -286,21 +288,26 @@ mod tests {
 
     #[test]
     fn the_tagging_header_is_a_query() {
-        for (text, expected) in [
-            ("", Ok(tags(&[]))),
-            ("a=b&c=d%2Fe+f", Ok(tags(&[("a", "b"), ("c", "d/e f")]))),
-            ("a", Ok(tags(&[("a", "")]))),
-            ("a=1&a=2", Err(Code::InvalidArgument)),
-            ("a=%zz", Err(Code::InvalidArgument)),
-            ("a!=1", Err(Code::InvalidTag)),
-        ] {
+        let cases: [(&[u8], _); 8] = [
+            (b"", Ok(tags(&[]))),
+            (b"a=b&c=d%2Fe+f", Ok(tags(&[("a", "b"), ("c", "d/e f")]))),
+            (b"a", Ok(tags(&[("a", "")]))),
+            ("a=\u{e9}".as_bytes(), Ok(tags(&[("a", "\u{e9}")]))),
+            (b"a=\xE9", Err(Code::InvalidArgument)),
+            (b"a=1&a=2", Err(Code::InvalidArgument)),
+            (b"a=%zz", Err(Code::InvalidArgument)),
+            (b"a!=1", Err(Code::InvalidTag)),
+        ];
+        for (text, expected) in cases {
             let mut head = RequestHead::bare();
-            head.headers.insert("x-amz-tagging", text.parse().unwrap());
+            let value = HeaderValue::from_bytes(text).unwrap();
+            head.headers.insert("x-amz-tagging", value);
 
             assert_eq!(
                 tags_of_head(&head).map_err(|error| error.code),
                 expected,
-                "{text}"
+                "{}",
+                text.escape_ascii()
             );
         }
     }
