@@ -24,10 +24,12 @@ use super::{
     Sql, Tx,
     files::values,
     ids::{LIST_MAX, fid_of, number_of},
-    segments::END_OF_TIME,
     sql::sql,
 };
 use crate::{Error, model::Timestamp};
+
+/// The `nexttry` of what is not to be tried until somebody says so: the end of the original's time.
+pub(crate) const END_OF_TIME: i64 = 2_147_483_647;
 
 /// How far a claim pushes a row ahead: as long as the original's.
 pub(crate) const CLAIM: Duration = Duration::from_secs(1000);

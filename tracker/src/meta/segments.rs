@@ -11,6 +11,7 @@ use super::{
     files::values,
     ids::{LIST_MAX, fid_of, number_of},
     objects::devices_of,
+    queues::END_OF_TIME,
     sql::sql,
 };
 use crate::{
@@ -22,9 +23,6 @@ use crate::{
 pub(crate) const SEGMENTS_MAX: usize = 10_000;
 /// Rows that one statement writes: eleven arguments each, below the limits of all engines.
 const ROWS_PER_STATEMENT: usize = 1_000;
-
-/// The `nexttry` of what is not to be tried until somebody says so; `MogileFS` has it in `file_to_replicate`.
-pub(super) const END_OF_TIME: i64 = 2_147_483_647;
 
 /// A part of an object: where it begins, and the file that holds it until it is joined.
 #[derive(Debug, Clone)]

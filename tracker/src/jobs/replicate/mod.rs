@@ -23,7 +23,7 @@ use crate::{
     Error, Tracker,
     meta::{
         files::{self, FileRow},
-        queues::{self, Claim, Leftover},
+        queues::{self, Claim, END_OF_TIME, Leftover},
         replicas,
     },
     model::DeviceStatus,
@@ -46,8 +46,6 @@ const CLAIM_BYTES: u64 = 256 << 20;
 
 /// Waits in seconds after each failure, then the last for ever, as in the original.
 const BACK_OFF: [u64; 9] = [15, 60, 300, 1_800, 3_600, 7_200, 14_400, 28_800, 86_400];
-/// `nexttry` of a file that nothing can be done for: the end of the original's time.
-const GIVEN_UP: i64 = 2_147_483_647;
 
 /// The job.
 #[derive(Clone)]
@@ -103,7 +101,7 @@ impl Replicate {
     /// Keeps a large file for as long as its copies may take.
     async fn extended(&self, claim: Claim, size: u64) -> Result<Claim, Error> {
         let seconds = i64::try_from(size / CLAIM_BYTES_PER_SECOND).unwrap_or(i64::from(i32::MAX));
-        let until = claim.until.saturating_add(seconds).min(GIVEN_UP - 1);
+        let until = claim.until.saturating_add(seconds).min(END_OF_TIME - 1);
         let extend = self
             .0
             .db()
@@ -242,7 +240,7 @@ impl Replicate {
                 Some(self.back_off(claim.failcount)),
                 claim.failcount.saturating_add(1),
             ),
-            End::Lost => (Some(GIVEN_UP), claim.failcount),
+            End::Lost => (Some(END_OF_TIME), claim.failcount),
         };
         let write = self.0.db().write(move |tx| {
             Box::pin(async move {
