@@ -18,6 +18,8 @@ struct Server {
     log: BufReader<std::process::ChildStderr>,
     /// Each face's address.
     ports: BTreeMap<String, String>,
+    /// What it warned of while it started.
+    warnings: Vec<String>,
 }
 
 impl Drop for Server {
@@ -42,6 +44,7 @@ impl Server {
             child,
             log,
             ports: BTreeMap::new(),
+            warnings: Vec::new(),
         };
         loop {
             let line = server.next_line();
@@ -51,6 +54,7 @@ impl Server {
                     server.ports.insert(text("face"), text("address"));
                 }
                 Some("ready") => return server,
+                Some(message) if line["level"] == "WARN" => server.warnings.push(message.to_owned()),
                 _ => {}
             }
         }
@@ -269,6 +273,18 @@ fn a_server_starts_prints_roots_key_once_and_stops_on_sigterm() {
 
     let (code, printed) = Server::start(&dirs, &[]).terminate();
     assert_eq!((code, printed.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn more_copies_than_devices_are_warned_of_and_no_more_than_that() {
+    for (copies, warned) in [("2", false), ("3", true)] {
+        let (_root, dirs) = folders(&["a", "b"]);
+
+        let server = Server::start(&dirs, &["--copies", copies]);
+
+        let about_copies = server.warnings.iter().any(|text| text.contains("copies"));
+        assert_eq!(about_copies, warned, "{:?}", server.warnings);
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use mogul_tracker::{
     meta::{Db, DbConfig},
     rng::SystemEntropy,
 };
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{
     Begun, Life, begin,
@@ -131,6 +131,7 @@ impl Server {
         let faces = self.faces(&driver, &life);
         let (s3, mogile) = (faces.s3(), faces.mogile());
         self.greet();
+        self.warn_of_few_devices();
         let serving = |face, tls: Option<&Tls>| Serving {
             tls: tls.cloned(),
             ..life.serving(face, &self.config)
@@ -192,6 +193,20 @@ impl Server {
         match self.tls {
             Some(_) => Scheme::HTTPS,
             None => Scheme::HTTP,
+        }
+    }
+
+    /// More copies than devices is a plan for tomorrow or a mistake: objects are taken with fewer either way.
+    fn warn_of_few_devices(&self) {
+        let devices = self.tracker.view().devices().count();
+        if let Some(copies) = self.config.copies
+            && usize::from(copies) > devices
+        {
+            warn!(
+                copies,
+                devices,
+                "more copies are wanted than there are devices: objects are kept with fewer until there are"
+            );
         }
     }
 

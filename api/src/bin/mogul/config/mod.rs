@@ -113,7 +113,8 @@ settings! {
     s3_listen: SocketAddr = "s3.listen", Some("s3"), Some("127.0.0.1:9000");
     /// Region of the server: what clients sign for and what `GetBucketLocation` answers.
     s3_region: String = "s3.region", Some("region"), Some("us-east-1");
-    /// Host names under which buckets are subdomains (virtual-host style), without the port. Path style always works.
+    /// Host names under which buckets are subdomains (virtual-host style), without the port. Path style always works. A proxy in
+    /// front must pass on the `Host` that clients send: they sign it.
     s3_domains: Vec<String> = "s3.domains", None, Some("");
     /// Whether a web server in front fetches the bytes of whole objects from the storage nodes itself (docs/web-servers.md). Only
     /// requests on which the web server has set `X-Proxy-Capabilities` are concerned; their bytes are not verified on the way.
