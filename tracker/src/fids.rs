@@ -22,6 +22,7 @@ use mogul_storage::{DevId, Fid};
 use crate::{
     Error,
     clock::Clock,
+    error::chain,
     jobs::{JobName, Wakes},
     meta::{Db, fid_blocks, queues, replicas, tempfiles},
 };
@@ -161,7 +162,10 @@ impl FidPool {
             };
             match (lease, fetched) {
                 (Some(lease), Err(error)) => {
-                    tracing::warn!(%error, "no block of fids could be fetched ahead of time");
+                    tracing::warn!(
+                        error = chain(&error),
+                        "no block of fids could be fetched ahead of time"
+                    );
                     return Ok(lease);
                 }
                 (Some(lease), Ok(())) => return Ok(lease),

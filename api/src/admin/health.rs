@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
-use mogul_tracker::Tracker;
+use mogul_tracker::{Tracker, error::chain};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -35,7 +35,7 @@ pub(super) async fn ready(State(tracker): State<Tracker>) -> Response {
     let mut reasons = Vec::new();
     let readiness = tracker.readiness().await;
     if let Err(error) = readiness.database {
-        tracing::warn!(%error, "database did not answer the health check");
+        tracing::warn!(error = chain(&error), "database did not answer the health check");
         reasons.push("the database does not answer");
     }
     if readiness.writable_devices == 0 {

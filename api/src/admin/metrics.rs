@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::header;
-use mogul_tracker::{Tracker, command::backlog::Backlog, view::DeviceView};
+use mogul_tracker::{Tracker, command::backlog::Backlog, error::chain, view::DeviceView};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -81,7 +81,10 @@ async fn database(tracker: &Tracker, registry: &mut Registry) {
             up.set(1);
             queues(backlog, registry);
         }
-        Err(error) => tracing::warn!(%error, "the queues could not be counted for a scrape"),
+        Err(error) => tracing::warn!(
+            error = chain(&error),
+            "the queues could not be counted for a scrape"
+        ),
     }
     let load = tracker.database_load();
     connections.set(amount(load.connections));

@@ -7,6 +7,7 @@ use mogul_storage::{
 };
 use mogul_tracker::{
     command::files::{Copies, CreateOpen, Opened, Stored},
+    error::chain,
     model::Class,
 };
 
@@ -125,7 +126,7 @@ async fn give_up(s3: &S3, opened: &Opened) {
     let devices: Vec<DevId> = opened.targets.iter().map(|target| target.device).collect();
     if let Err(error) = s3.tracker.abandon(opened, &devices).await {
         // The sweep collects it.
-        tracing::warn!(fid = %opened.fid, %error, "fid was not given up at once");
+        tracing::warn!(fid = %opened.fid, error = chain(&error), "fid was not given up at once");
     }
 }
 

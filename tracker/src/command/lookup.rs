@@ -6,6 +6,7 @@ use mogul_storage::{DevFid, DevId, Digest, Fid};
 
 use crate::{
     Error, Tracker,
+    error::chain,
     jobs::JobName,
     meta::{
         files,
@@ -98,7 +99,12 @@ impl Tracker {
         match self.size_of(at).await {
             Ok(found) => found == size,
             Err(error) => {
-                tracing::warn!(fid = at.fid.get(), devid = at.device.get(), %error, "a copy is not offered");
+                tracing::warn!(
+                    fid = at.fid.get(),
+                    devid = at.device.get(),
+                    error = chain(&error),
+                    "a copy is not offered"
+                );
                 false
             }
         }

@@ -7,6 +7,7 @@ use mogul_storage::{
 
 use crate::{
     Error, Tracker,
+    error::chain,
     jobs::JobName,
     meta::{Tx, files, queues, replicas},
 };
@@ -31,14 +32,23 @@ impl Tracker {
             Ok(Repair::Impossible) => return,
             Err(error) => {
                 // Whoever reads the file next reports it again.
-                tracing::warn!(fid = fid.get(), %error, "bad copy was not queued for repair");
+                tracing::warn!(
+                    fid = fid.get(),
+                    error = chain(&error),
+                    "bad copy was not queued for repair"
+                );
                 return;
             }
         }
         if let Some(node) = self.nodes().get(device)
             && let Err(error) = node.delete(DevFid { device, fid }).await
         {
-            tracing::warn!(fid = fid.get(), devid = device.get(), %error, "bad copy is left to the replicate job");
+            tracing::warn!(
+                fid = fid.get(),
+                devid = device.get(),
+                error = chain(&error),
+                "bad copy is left to the replicate job"
+            );
         }
         self.wake(JobName::Replicate);
     }

@@ -12,6 +12,7 @@ use mogul_storage::{DevFid, DevId, Digest, Fid, HashType, NodeError};
 use super::files::{Copies, CreateOpen};
 use crate::{
     Error, Tracker,
+    error::chain,
     fids::Lease,
     jobs::JobName,
     meta::{
@@ -329,7 +330,12 @@ impl Tracker {
 
 /// What it means that a file cannot be looked at.
 fn absent(at: DevFid, error: &NodeError) -> Error {
-    tracing::warn!(fid = at.fid.get(), devid = at.device.get(), %error, "an upload could not be verified");
+    tracing::warn!(
+        fid = at.fid.get(),
+        devid = at.device.get(),
+        error = chain(&error),
+        "an upload could not be verified"
+    );
     match error {
         NodeError::NotFound => CloseError::Missing.into(),
         NodeError::NoDevice

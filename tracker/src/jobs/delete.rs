@@ -15,6 +15,7 @@ use mogul_storage::{DevFid, DevId, Fid};
 use super::{Job, JobName, Next};
 use crate::{
     Error, Tracker,
+    error::chain,
     meta::{
         Tx, checksums, files,
         queues::{self, Claim},
@@ -85,7 +86,12 @@ impl Delete {
         match node.delete(at).await {
             Ok(_) => Fate::Gone,
             Err(error) => {
-                tracing::warn!(fid = at.fid.get(), devid = at.device.get(), %error, "copy was not deleted");
+                tracing::warn!(
+                    fid = at.fid.get(),
+                    devid = at.device.get(),
+                    error = chain(&error),
+                    "copy was not deleted"
+                );
                 Fate::Refused
             }
         }

@@ -27,6 +27,7 @@ use super::{Job, JobName, Next};
 use crate::{
     Error, Tracker,
     command::files::{Copies, CreateOpen},
+    error::chain,
     meta::{
         Tx,
         committer::Replication,
@@ -94,7 +95,7 @@ impl Job for Join {
         };
         // Boxed: what reads and writes bodies is large, and the driver would carry it while it waits.
         if let Err(error) = Box::pin(self.join(claim)).await {
-            tracing::warn!(fid = %claim.fid, failcount = claim.failcount + 1, %error, "an object was not joined");
+            tracing::warn!(fid = %claim.fid, failcount = claim.failcount + 1, error = chain(&error), "an object was not joined");
             self.put_off(claim).await?;
         }
         Ok(Next::Again)
@@ -144,7 +145,7 @@ impl Join {
             match self.join_on(object, parts, device).await {
                 Ok(()) => joined.push(device),
                 Err(error) => {
-                    tracing::warn!(fid = %object.file.fid, devid = %device, %error, "a device did not join parts");
+                    tracing::warn!(fid = %object.file.fid, devid = %device, error = chain(&error), "a device did not join parts");
                 }
             }
         }

@@ -29,6 +29,7 @@ use super::{
 use crate::{
     Error,
     command::tempfiles::CloseError,
+    error::chain,
     model::{ClassId, DomainId, Key, Timestamp, WriteCondition},
 };
 
@@ -201,7 +202,11 @@ async fn commit(db: &Db, group: Vec<NewObject>) -> Vec<Result<Committed, Error>>
         Ok(outcomes) => outcomes,
         Err(error) if group.len() == 1 => vec![Err(error)],
         Err(error) => {
-            tracing::warn!(objects = group.len(), %error, "a group was not committed and is written one by one");
+            tracing::warn!(
+                objects = group.len(),
+                error = chain(&error),
+                "a group was not committed and is written one by one"
+            );
             let mut outcomes = Vec::with_capacity(group.len());
             for object in group.iter() {
                 let alone = transaction(db, Arc::new(vec![object.clone()])).await;

@@ -6,6 +6,7 @@ use super::{PutVersion, Written};
 use crate::{
     Error, Tracker,
     command::files::{Opened, Stored},
+    error::chain,
     jobs::JobName,
     meta::{
         committer::{Committed, NewObject, Origin, Replaced, Replication},
@@ -82,7 +83,11 @@ impl Tracker {
                 opened.finish();
                 wakes.wake(JobName::Delete);
             }
-            Err(error) => tracing::warn!(fid = opened.fid.get(), %error, "fate of a file is unknown"),
+            Err(error) => tracing::warn!(
+                fid = opened.fid.get(),
+                error = chain(&error),
+                "fate of a file is unknown"
+            ),
         }
     }
 

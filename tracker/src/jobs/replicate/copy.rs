@@ -12,6 +12,7 @@ use mogul_storage::{
 use super::{Replicate, Work};
 use crate::{
     Error,
+    error::chain,
     jobs::JobName,
     meta::{files, queues, replicas},
     view::ClusterView,
@@ -90,7 +91,12 @@ impl Replicate {
             }
             Err(UploadError::NoTarget(failed)) => {
                 for (device, error) in failed {
-                    tracing::warn!(fid = work.file.fid.get(), devid = device.get(), %error, "copy failed");
+                    tracing::warn!(
+                        fid = work.file.fid.get(),
+                        devid = device.get(),
+                        error = chain(&error),
+                        "copy failed"
+                    );
                 }
                 Ok(Copied::TargetFailed)
             }
