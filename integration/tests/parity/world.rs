@@ -15,7 +15,7 @@ use mogul_api::{
     admin::{self, MetricsAccess},
     metrics::Metrics,
     mogile,
-    s3::{Parts as S3Parts, Regions, S3, S3Config},
+    s3::{Accel, Parts as S3Parts, Regions, S3, S3Config},
 };
 use mogul_storage::{DevFid, DevId, Device, Devices, Durability, Fid, Node, local::local};
 use mogul_tracker::{
@@ -338,6 +338,7 @@ fn s3(tracker: &Tracker) -> S3 {
             },
             scheme: http::uri::Scheme::HTTP,
             put_bytes_max: S3Config::PUT_BYTES_MAX_DEFAULT,
+            accel: Accel::Off,
         },
         tracker: tracker.clone(),
         metrics: Metrics::default(),
