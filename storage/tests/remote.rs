@@ -10,6 +10,7 @@ use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
 use mogul_storage::{
     ByteRange, DevFid, DevId, Fid, HashType, Node, NodeError,
+    node::{Trial, TrialFolder, Tried},
     remote::{RemoteOptions, remote, remote_apart},
 };
 use tokio::{
@@ -60,6 +61,39 @@ async fn read_head(connection: &mut TcpStream) -> String {
         head.push(connection.read_u8().await.unwrap());
     }
     String::from_utf8(head).unwrap()
+}
+
+#[tokio::test]
+async fn a_node_that_takes_whatever_comes_is_found_out() {
+    let node = saying("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nother").await;
+    let device = DevId::new(1).unwrap();
+    let trial = Trial {
+        name: "test-write-7".to_owned(),
+        text: "time=1 rand=7".to_owned(),
+        folder: TrialFolder::Make,
+    };
+
+    assert_eq!(node.try_writing(device, &trial).await.unwrap(), Tried::Differs);
+    assert!(!node.rejects_bad_md5(device).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_node_that_refuses_files_says_so_to_a_trial() {
+    let node = saying("HTTP/1.0 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await;
+    let device = DevId::new(1).unwrap();
+    let trial = Trial {
+        name: "test-write-7".to_owned(),
+        text: "time=1 rand=7".to_owned(),
+        folder: TrialFolder::IsThere,
+    };
+
+    let refused = node.try_writing(device, &trial).await;
+
+    assert!(
+        matches!(refused, Err(NodeError::Answer { status: 403, .. })),
+        "{refused:?}"
+    );
+    assert!(node.rejects_bad_md5(device).await.unwrap());
 }
 
 #[tokio::test]

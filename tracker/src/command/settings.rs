@@ -1,7 +1,7 @@
 //! Settings that all trackers of a database share (`server_settings`, mogilefs.md §20): read, checked, written.
 //!
-//! What operators may write is a closed list with a form each. `skip_mkcol`, `case_sensitive_list_keys`, `fsck_checksum` and the
-//! `queue_*` of the jobs are followed; the rest is kept for the original trackers beside us (docs/mogilefs-differences.md).
+//! What operators may write is a closed list with a form each. `skip_mkcol`, `fsck_checksum` and the `queue_*` of the jobs are
+//! followed; the rest is kept for the original trackers beside us (docs/mogilefs-differences.md).
 
 use std::sync::Arc;
 

@@ -110,7 +110,8 @@ fn class_of(row: &Row) -> Result<Class, Error> {
         domain: DomainId(number_of(row, 0)?),
         id: ClassId(number_of(row, 1)?),
         name: ClassName::parse(&name).ok_or_else(|| Error::Internal(format!("class name {name:?}")))?,
-        mindevcount: number_of::<u8>(row, 3)?.max(1),
+        // The columns of the original hold more than anybody has devices for on PostgreSQL and SQLite, and it takes that.
+        mindevcount: u8::try_from(row.int(3)?.clamp(1, u8::MAX.into())).unwrap_or(u8::MAX),
         policy: row.opt_text(4)?.unwrap_or_default(),
         hash: row.opt_int(5)?.map(hash_of).transpose()?,
         ack: if ack == 0 { Ack::All } else { Ack::Copies(ack) },
