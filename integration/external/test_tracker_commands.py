@@ -69,12 +69,12 @@ create_open key=k&class=nosuch                                              no_d
 create_open domain=&key=k                                                   no_domain
 create_open domain=nosuch&key=k&class=nosuch                                unreg_domain
 create_open domain={d}&key=k&class=nosuch                                   unreg_class
-create_open domain={d}&key=k&class=default                                  unreg_class
+create_open domain={d}&key=k&class=default                                  OK fid=
 create_open domain={d}&key=k&size=9000000000000000                          no_devices
 create_open domain={d}&key=k&fid={fid}                                      fid_in_use
 create_open domain={d}&key=k                                                OK devid=\\d+|fid=\\d+|path=http://\\S+\\.fid
 create_open domain={d}&key=k&multi_dest=1                                   OK dev_count=\\d|devid_1=\\d+|path_1=http
-create_open domain={d}&key=k&debug_profile=1                                OK profpoints=\\d+|prof_0_name=begin
+create_open domain={d}&key=k&debug_profile=1                                OK profpoints=\\d+|prof_1_name=begin
 create_open domain={d}                                                      OK fid=\\d+
 create_close                                                                no_domain
 create_close domain=nosuch                                                  unreg_domain
@@ -221,8 +221,8 @@ replicate_now                                                               OK c
 set_server_setting                                                          bad_params
 set_server_setting key=schema_version&value=1                               not_writable
 set_server_setting key=memcache_ttl&value=abc                               invalid_format
-set_server_setting key=zone_{d}&value=10.5.0.0/16                           OK
-server_setting key=zone_{d}                                                 OK key=zone_{d}|value=10.5.0.0/16
+set_server_setting key=zone_near&value=10.5.0.0/16                          OK
+server_setting key=zone_near                                                OK key=zone_near|value=10.5.0.0/16
 server_setting key=nosuch                                                   OK value=
 server_settings                                                             OK key_count=\\d+|key_1=|value_1=
 httpcopy sdevid=1&ddevid=3&fid=1                                            failure

@@ -127,7 +127,7 @@ const HEADER: &str = "unixtime             event           fid      devid\n";
 
 fn line(entry: &Entry) -> String {
     format!(
-        "{:<12} {:>12} {:>13} {:>10}\n",
+        "{:<12} {:>13} {:>13} {:>10}\n",
         entry.utime, entry.evcode, entry.fid, entry.devid
     )
 }
