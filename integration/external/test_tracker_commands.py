@@ -69,7 +69,7 @@ create_open key=k&class=nosuch                                              no_d
 create_open domain=&key=k                                                   no_domain
 create_open domain=nosuch&key=k&class=nosuch                                unreg_domain
 create_open domain={d}&key=k&class=nosuch                                   unreg_class
-create_open domain={d}&key=k&class=default                                  OK fid=
+create_open domain={d}&key=k&class=default                                  unreg_class
 create_open domain={d}&key=k&size=9000000000000000                          no_devices
 create_open domain={d}&key=k&fid={fid}                                      fid_in_use
 create_open domain={d}&key=k                                                OK devid=\\d+|fid=\\d+|path=http://\\S+\\.fid
