@@ -60,16 +60,15 @@ pub(super) async fn read(
     } else {
         Wanted::Bytes
     };
-    let found = match find_cached(&device, &place, range.as_ref(), wanted) {
-        Some(found) => found,
-        None => {
-            let (device, place) = (Arc::clone(&device), place.clone());
-            match blocking(move || find(&device, &place, range.as_ref(), wanted)).await {
-                Err(NodeError::Device(error)) if error.kind() == io::ErrorKind::IsADirectory => {
-                    return Ok(listing());
-                }
-                found => found?,
+    let found = if let Some(found) = find_cached(&device, &place, range.as_ref(), wanted) {
+        found
+    } else {
+        let (device, place) = (Arc::clone(&device), place.clone());
+        match blocking(move || find(&device, &place, range.as_ref(), wanted)).await {
+            Err(NodeError::Device(error)) if error.kind() == io::ErrorKind::IsADirectory => {
+                return Ok(listing());
             }
+            found => found?,
         }
     };
     let modified = http_date(found.opened.modified);
