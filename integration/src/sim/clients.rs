@@ -131,6 +131,9 @@ pub async fn put(tracker: &Tracker, bucket: &Bucket, key: &Key, content: &[u8]) 
 ///
 /// # Errors
 /// Why it was refused; nothing of it may be seen then. [`Error::Database`] leaves that open.
+///
+/// # Panics
+/// Never: the length of a slice fits.
 pub async fn put_by_port(
     tracker: &Tracker,
     bucket: &Bucket,
