@@ -1,5 +1,7 @@
 """Who may come in: every way in which a signature can be wrong (s3.md §3.1, §26)."""
 
+import socket
+
 import pytest
 from harness.wire import Signer, Wire, now
 
@@ -222,35 +224,28 @@ def test_two_kinds_of_credentials_are_one_too_many(wire, bucket):
     assert answer.status == 400 and answer.code() in ("InvalidRequest", "InvalidArgument"), answer
 
 
+def asking_to_go_on(server, bucket, headers, length):
+    """A connection on which a PUT was begun that waits to be told to send its body."""
+    lines = [f"PUT /{bucket}/k HTTP/1.1"] + [f"{name}: {value}" for name, value in headers]
+    lines += [f"content-length: {length}", "expect: 100-continue", "", ""]
+    connection = socket.create_connection(("127.0.0.1", server.s3_port), timeout=10)
+    connection.sendall("\r\n".join(lines).encode())
+    return connection
+
+
 def test_no_body_is_read_from_who_is_not_known(server, bucket):
     """A client that waits for `100 Continue` gets the refusal at once and sends nothing."""
-    import socket
-
     wire = Wire(server, Signer(secret_key="wrong"))
     headers, _ = wire.signed_headers("PUT", f"/{bucket}/k", "", [], payload_hash="UNSIGNED-PAYLOAD")
-    lines = (
-        [f"PUT /{bucket}/k HTTP/1.1"]
-        + [f"{n}: {v}" for n, v in headers]
-        + ["content-length: 1000000", "expect: 100-continue"]
-    )
-    with socket.create_connection(("127.0.0.1", server.s3_port), timeout=10) as connection:
-        connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+    with asking_to_go_on(server, bucket, headers, 1_000_000) as connection:
         answer = connection.recv(100)
 
     assert answer.startswith(b"HTTP/1.1 403"), answer
 
 
 def test_who_is_known_is_told_to_go_on(server, wire, bucket):
-    import socket
-
     headers, _ = wire.signed_headers("PUT", f"/{bucket}/k", "", [], b"body")
-    lines = (
-        [f"PUT /{bucket}/k HTTP/1.1"]
-        + [f"{n}: {v}" for n, v in headers]
-        + ["content-length: 4", "expect: 100-continue"]
-    )
-    with socket.create_connection(("127.0.0.1", server.s3_port), timeout=10) as connection:
-        connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+    with asking_to_go_on(server, bucket, headers, 4) as connection:
         assert connection.recv(100).startswith(b"HTTP/1.1 100")
         connection.sendall(b"body")
         assert connection.recv(1000).startswith(b"HTTP/1.1 200")

@@ -177,7 +177,7 @@ async fn in_pages(world: &World, path: &str, collection: &str, member: &str) -> 
                 .map(|entry| entry[member].as_str().unwrap().to_owned()),
         );
         match page["next"].as_str() {
-            Some(next) => after = next.to_owned(),
+            Some(next) => next.clone_into(&mut after),
             None => return found,
         }
     }

@@ -25,7 +25,7 @@ use mogul_tracker::{
     clock::{Clock, SystemClock},
     command::{devices::LocalHost, users::AddUser},
     meta::{Db, DbConfig},
-    model::{AccessKey, Credential, SecretKey, Timestamp, User, UserId},
+    model::{AccessKey, Credential, SecretKey, Timestamp, User},
     nodes::Nodes,
     rng::SystemEntropy,
 };
@@ -325,13 +325,7 @@ fn config(region: &str) -> S3Config {
         root: Credential {
             access_key: AccessKey("root".to_owned()),
             secret_key: SecretKey("root's secret".to_owned()),
-            user: User {
-                id: UserId::root(),
-                name: "root".to_owned(),
-                display_name: "root".to_owned(),
-                email: None,
-                created: Timestamp::default(),
-            },
+            user: User::root(),
             created: Timestamp::default(),
         },
         put_bytes_max: 64 << 20,

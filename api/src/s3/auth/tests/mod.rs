@@ -17,7 +17,7 @@ use aws_sigv4::{
     sign::v4,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
-use mogul_tracker::model::{AccessKey, Credential, SecretKey, Timestamp, User, UserId};
+use mogul_tracker::model::{AccessKey, Credential, SecretKey, Timestamp, User};
 
 use super::*;
 use crate::s3::{Accel, Regions, RequestId, route::Query};
@@ -38,13 +38,7 @@ fn config(region: &str, regions: Regions) -> S3Config {
         root: Credential {
             access_key: AccessKey("root".to_owned()),
             secret_key: SecretKey("root's secret".to_owned()),
-            user: User {
-                id: UserId::root(),
-                name: "root".to_owned(),
-                display_name: "root".to_owned(),
-                email: None,
-                created: EXAMPLE_TIME,
-            },
+            user: User::root(),
             created: EXAMPLE_TIME,
         },
         put_bytes_max: S3Config::PUT_BYTES_MAX_DEFAULT,

@@ -194,13 +194,7 @@ fn whatever_is_changed_breaks_the_signature() {
 #[test]
 fn an_x_amz_header_that_is_not_signed_is_refused_and_named() {
     let in_header = signed("GET", "/b/k", &[], SignableBody::Bytes(b""), Into::Headers);
-    let in_query = signed(
-        "GET",
-        "/b/k",
-        &[],
-        SignableBody::UnsignedPayload,
-        Into::Query(WEEK),
-    );
+    let in_query = presigned_get();
     for request in [in_header, in_query] {
         let mut head = request.head();
         head.headers.insert(
@@ -276,15 +270,20 @@ fn a_presigned_url_is_valid_from_its_date_until_it_expires() {
     }
 }
 
-#[test]
-fn a_url_presigned_for_get_is_none_for_head() {
-    let mut request = signed(
+/// A GET by a URL that is good for a week.
+fn presigned_get() -> Signed {
+    signed(
         "GET",
         "/b/k",
         &[],
         SignableBody::UnsignedPayload,
         Into::Query(WEEK),
-    );
+    )
+}
+
+#[test]
+fn a_url_presigned_for_get_is_none_for_head() {
+    let mut request = presigned_get();
     request.method = "HEAD";
 
     assert_eq!(
@@ -295,14 +294,7 @@ fn a_url_presigned_for_get_is_none_for_head() {
 
 #[test]
 fn bad_presigned_queries_are_told_apart_from_bad_signatures() {
-    let good = signed(
-        "GET",
-        "/b/k",
-        &[],
-        SignableBody::UnsignedPayload,
-        Into::Query(WEEK),
-    )
-    .target;
+    let good = presigned_get().target;
     for (from, to) in [
         ("X-Amz-Expires=604800", "X-Amz-Expires=604801"),
         ("X-Amz-Expires=604800", "X-Amz-Expires=-1"),
@@ -328,14 +320,7 @@ fn bad_presigned_queries_are_told_apart_from_bad_signatures() {
 
 #[test]
 fn a_zero_expiry_is_expired() {
-    let good = signed(
-        "GET",
-        "/b/k",
-        &[],
-        SignableBody::UnsignedPayload,
-        Into::Query(WEEK),
-    )
-    .target;
+    let good = presigned_get().target;
     let target = good.replace("X-Amz-Expires=604800", "X-Amz-Expires=0");
 
     let error = check(&mut head("GET", &target, &[("host", "bucket.example:9000")])).unwrap_err();

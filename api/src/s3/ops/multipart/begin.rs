@@ -108,16 +108,9 @@ fn default_type(hash: HashType) -> ChecksumType {
 /// Whether an algorithm can cover the whole or the parts: only the CRCs of parts add up to that of the whole, and AWS has
 /// no composite CRC64NVME.
 fn has_type(hash: HashType, kind: ChecksumType) -> bool {
-    match hash {
-        HashType::Crc32 | HashType::Crc32c => true,
-        HashType::Crc64Nvme => kind == ChecksumType::FullObject,
-        HashType::Md5
-        | HashType::Sha1
-        | HashType::Sha256
-        | HashType::Sha512
-        | HashType::XxHash64
-        | HashType::XxHash3
-        | HashType::XxHash128 => kind == ChecksumType::Composite,
+    match kind {
+        ChecksumType::FullObject => hash.is_crc(),
+        ChecksumType::Composite => hash != HashType::Crc64Nvme,
     }
 }
 
