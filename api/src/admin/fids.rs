@@ -70,8 +70,11 @@ pub(super) struct CopyView {
     url: Option<String>,
 }
 
-/// A row of a table: its columns by name.
-type RowView = BTreeMap<String, Option<String>>;
+/// A row of a table: its columns by name, null where the table has it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(transparent)]
+#[schema(as = Row)]
+pub(super) struct RowView(BTreeMap<String, Option<String>>);
 
 /// What waits for a fid; left out where nothing does.
 #[derive(Debug, Serialize, ToSchema)]
@@ -113,7 +116,7 @@ impl From<Queues> for FidQueuesView {
 
 fn row(columns: Columns) -> RowView {
     let named = columns.into_iter().map(|(name, value)| (name.to_owned(), value));
-    named.collect()
+    RowView(named.collect())
 }
 
 /// All that is known of a fid.

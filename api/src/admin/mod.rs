@@ -17,6 +17,7 @@ pub mod error;
 mod extract;
 mod fids;
 mod files;
+mod fsck;
 mod health;
 mod hosts;
 mod jobs;
@@ -24,7 +25,9 @@ mod keys;
 mod metrics;
 mod openapi;
 mod queues;
+mod rebalance;
 mod settings;
+mod stats;
 mod tokens;
 mod uploads;
 mod users;
@@ -121,6 +124,10 @@ fn resources() -> OpenApiRouter<S3> {
         .routes(routes!(files::list))
         .routes(routes!(files::find, files::modify, files::remove))
         .routes(routes!(files::paths))
+        .routes(routes!(fsck::find))
+        .routes(routes!(fsck::start, fsck::stop))
+        .routes(routes!(fsck::reset))
+        .routes(routes!(fsck::log, fsck::clear_log))
         .routes(routes!(hosts::list, hosts::add))
         .routes(routes!(hosts::find, hosts::modify, hosts::remove))
         .routes(routes!(jobs::list))
@@ -128,8 +135,13 @@ fn resources() -> OpenApiRouter<S3> {
         .routes(routes!(keys::find, keys::remove))
         .routes(routes!(keys::list_of, keys::add))
         .routes(routes!(queues::find))
+        .routes(routes!(rebalance::set_policy))
+        .routes(routes!(rebalance::test))
+        .routes(routes!(rebalance::find, rebalance::reset))
+        .routes(routes!(rebalance::start, rebalance::stop))
         .routes(routes!(settings::list))
         .routes(routes!(settings::find, settings::set))
+        .routes(routes!(stats::find))
         .routes(routes!(tokens::list, tokens::add))
         .routes(routes!(tokens::remove))
         .routes(routes!(uploads::begin))

@@ -33,6 +33,7 @@ use mogul_tracker::{Tracker, clock::Clock, jobs::Driver, model::Timestamp};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+use crate::metrics::{Answered, Face as Counted, Metrics};
 use error::{Code, Refusal};
 use line::{Answer, Args, render};
 use workers::{QueryWorkers, Request};
@@ -45,6 +46,8 @@ pub struct Parts {
     pub driver: Arc<Driver>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Those who watch the log.
     pub watchers: Watchers,
     /// Cancelled when a client ends the process.
@@ -112,12 +115,20 @@ impl Face {
         self.workers()
             .finished(&request, arrived.until(ended), began.until(ended));
         drop(at_work);
+        self.0.parts.metrics.answered(Answered {
+            face: Counted::Tracker,
+            operation: name(&request.line).into(),
+            outcome: if answer.starts_with("OK") { "ok" } else { "error" },
+            took: arrived.until(ended),
+            received: bytes(request.line.len()),
+            sent: bytes(answer.len()),
+        });
         answer
     }
 
     /// Does one request line, and answers with its line. The line has no end and is not empty.
     async fn answer(&self, line: &[u8], client: IpAddr) -> String {
-        let (word, rest) = line.split_at(line.iter().take_while(|byte| is_word(**byte)).count());
+        let (word, rest) = split(line);
         if word.is_empty() {
             return render(&Err(Code::UnknownCommand.into()), None);
         }
@@ -140,6 +151,22 @@ impl Face {
         let outcome = AssertUnwindSafe(handler(self, args)).catch_unwind().await;
         outcome.unwrap_or_else(|_| Err(Code::Failure.into()))
     }
+}
+
+/// The name of a line's command and its arguments.
+fn split(line: &[u8]) -> (&[u8], &[u8]) {
+    line.split_at(line.iter().take_while(|byte| is_word(**byte)).count())
+}
+
+/// The name that a line's command is counted under: all that are unknown have one.
+fn name(line: &[u8]) -> &'static str {
+    let word = split(line).0.to_ascii_lowercase();
+    let known = commands().find(|name| name.as_bytes() == word);
+    known.unwrap_or("none")
+}
+
+fn bytes(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 /// What a command's name is made of.

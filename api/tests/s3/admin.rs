@@ -377,3 +377,132 @@ async fn the_openapi_document_has_every_operation_once_and_describes_all_of_it()
         }
     }
 }
+
+#[tokio::test]
+async fn what_is_wrong_with_a_cluster_resource_is_told_by_status_and_field() {
+    let world = World::new().await;
+    world.bucket("bucket").await;
+    world.put("/bucket/key", "four").await;
+
+    for (method, path, body, expected) in [
+        ("GET", "/admin/v1/hosts/none", json!(null), (404, "unknown-host")),
+        (
+            "DELETE",
+            "/admin/v1/hosts/local",
+            json!(null),
+            (409, "host-not-empty"),
+        ),
+        (
+            "PATCH",
+            "/admin/v1/hosts/local",
+            json!({"port": 0}),
+            (400, "invalid"),
+        ),
+        (
+            "PATCH",
+            "/admin/v1/hosts/local",
+            json!({"port": "x"}),
+            (422, "invalid-body"),
+        ),
+        (
+            "PATCH",
+            "/admin/v1/hosts/local",
+            json!([null]),
+            (422, "invalid-body"),
+        ),
+        (
+            "GET",
+            "/admin/v1/devices/99",
+            json!(null),
+            (404, "unknown-device"),
+        ),
+        ("GET", "/admin/v1/devices/x", json!(null), (400, "invalid-path")),
+        ("GET", "/admin/v1/devices?after=x", json!(null), (400, "invalid")),
+        (
+            "POST",
+            "/admin/v1/domains",
+            json!({"name": "bucket"}),
+            (409, "domain-exists"),
+        ),
+        (
+            "DELETE",
+            "/admin/v1/domains/bucket",
+            json!(null),
+            (409, "domain-not-empty"),
+        ),
+        (
+            "DELETE",
+            "/admin/v1/domains/bucket/classes/default",
+            json!(null),
+            (409, "default-class"),
+        ),
+        (
+            "PUT",
+            "/admin/v1/settings/schema_version",
+            json!({"value": "1"}),
+            (403, "setting-read-only"),
+        ),
+        (
+            "GET",
+            "/admin/v1/domains/bucket/files/none",
+            json!(null),
+            (404, "unknown-key"),
+        ),
+        (
+            "GET",
+            "/admin/v1/domains/none/files",
+            json!(null),
+            (404, "unknown-domain"),
+        ),
+        ("GET", "/admin/v1/fids/999999", json!(null), (404, "unknown-key")),
+        (
+            "GET",
+            "/admin/v1/rebalance/state",
+            json!(null),
+            (404, "no-rebalance-state"),
+        ),
+    ] {
+        let call = match body {
+            Value::Null => call(method, path),
+            body => call(method, path)
+                .header("content-type", "application/json")
+                .body(body.to_string()),
+        };
+        assert_eq!(
+            world.problem(call).await,
+            refused(expected.0, expected.1),
+            "{method} {path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_fid_tells_where_its_copies_are_and_whether_they_are_there() {
+    let world = World::new().await;
+    world.bucket("bucket").await;
+    world.put("/bucket/a/key", "four").await;
+    let (_, file) = world
+        .admin(call("GET", "/admin/v1/domains/bucket/files/a%2Fkey"))
+        .await;
+    assert_eq!((&file["length"], &file["class"]), (&json!(4), &json!("default")));
+    let path = format!("/admin/v1/fids/{}", file["fid"]);
+
+    let (_, fid) = world.admin(call("GET", path.as_str())).await;
+    let found: Vec<&Value> = fid["copies"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|copy| &copy["found"])
+        .collect();
+    assert_eq!(found, ["whole", "whole"]);
+    std::fs::remove_file(&world.paths()[0]).unwrap();
+
+    let (_, fid) = world.admin(call("GET", path.as_str())).await;
+    let missing = fid["copies"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|copy| copy["found"] == "missing");
+    assert_eq!(missing.count(), 1, "{fid}");
+    assert_eq!(fid["file"]["key"], "a/key");
+}

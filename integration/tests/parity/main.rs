@@ -374,6 +374,57 @@ async fn repairs(pair: &mut Pair) {
         json!(null),
     )
     .await;
+
+    let run = "/admin/v1/fsck/run";
+    let beginning = json!({"policy_only": true, "after": 1});
+    pair.both(
+        "fsck_reset policy_only=1&startpos=1",
+        "PUT",
+        "/admin/v1/fsck/beginning",
+        beginning,
+    )
+    .await;
+    pair.both("fsck_start ", "PUT", run, json!(null)).await;
+    pair.both("fsck_start ", "PUT", run, json!(null)).await;
+    pair.both("rebalance_start ", "PUT", "/admin/v1/rebalance/run", json!(null))
+        .await;
+    pair.read("fsck_status ", "/admin/v1/fsck").await;
+    pair.both("fsck_stop ", "DELETE", run, json!(null)).await;
+    pair.read("fsck_getlog ", "/admin/v1/fsck/log").await;
+    pair.both("fsck_clearlog ", "DELETE", "/admin/v1/fsck/log", json!(null))
+        .await;
+
+    let run = "/admin/v1/rebalance/run";
+    let policy = "/admin/v1/rebalance/policy";
+    pair.read("rebalance_test ", "/admin/v1/rebalance/devices").await;
+    pair.both(
+        "rebalance_set_policy policy=nonsense=1",
+        "PUT",
+        policy,
+        json!({"policy": "nonsense=1"}),
+    )
+    .await;
+    let wanted = json!({"policy": "from_devices=1 to_devices=2"});
+    pair.both(
+        "rebalance_set_policy policy=from_devices%3D1+to_devices%3D2",
+        "PUT",
+        policy,
+        wanted,
+    )
+    .await;
+    pair.read("rebalance_test ", "/admin/v1/rebalance/devices").await;
+    pair.read("rebalance_status ", "/admin/v1/rebalance/state").await;
+    pair.both("rebalance_stop ", "DELETE", run, json!(null)).await;
+    pair.both("rebalance_start ", "PUT", run, json!(null)).await;
+    pair.read("rebalance_status ", "/admin/v1/rebalance/state").await;
+    pair.both(
+        "rebalance_reset ",
+        "DELETE",
+        "/admin/v1/rebalance/state",
+        json!(null),
+    )
+    .await;
+    pair.both("rebalance_stop ", "DELETE", run, json!(null)).await;
 }
 
 /// A domain with files stays.

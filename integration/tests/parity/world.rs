@@ -91,6 +91,7 @@ impl Side {
                 min_free_bytes: 0,
                 join_bytes_max: 1 << 30,
                 replicate_at_once: 1,
+                hostname: "test".to_owned(),
             },
         });
         let tracker = tracker.await.unwrap();
@@ -318,6 +319,7 @@ fn face(tracker: &Tracker) -> mogile::Face {
         tracker: tracker.clone(),
         driver: Arc::new(driver),
         clock,
+        metrics: Metrics::default(),
         watchers: mogile::Watchers::default(),
         shutdown: CancellationToken::new(),
         query_workers: 1,

@@ -32,6 +32,8 @@ pub(super) struct Faces {
     pub(super) tracker: Tracker,
     /// Root's key.
     pub(super) root: RootKey,
+    /// What all faces count.
+    pub(super) metrics: Metrics,
     /// Who is told what is logged.
     pub(super) watchers: Watchers,
     /// The jobs.
@@ -68,7 +70,7 @@ impl Faces {
             },
             tracker: self.tracker.clone(),
             clock: Arc::new(SystemClock),
-            metrics: Metrics::default(),
+            metrics: self.metrics.clone(),
             entropy: Arc::new(SystemEntropy),
             tasks: self.tasks.clone(),
         })
@@ -80,6 +82,7 @@ impl Faces {
             tracker: self.tracker.clone(),
             driver: Arc::clone(&self.driver),
             clock: Arc::new(SystemClock),
+            metrics: self.metrics.clone(),
             watchers: self.watchers.clone(),
             shutdown: self.asked.clone(),
             query_workers: self.config.tracker_query_workers,

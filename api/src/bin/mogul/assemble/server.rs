@@ -181,6 +181,7 @@ impl Server {
             config: self.config.clone(),
             tracker: self.tracker.clone(),
             root: self.root.clone(),
+            metrics: mogul_api::metrics::Metrics::default(),
             watchers: self.watchers.clone(),
             driver: Arc::clone(driver),
             scheme: self.scheme(),

@@ -129,6 +129,7 @@ impl TrackerRole {
             config: self.config.clone(),
             tracker: self.tracker.clone(),
             root: self.root,
+            metrics: mogul_api::metrics::Metrics::default(),
             watchers: self.watchers,
             driver: Arc::clone(&driver),
             scheme: Scheme::HTTP,
