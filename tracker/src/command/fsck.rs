@@ -3,6 +3,7 @@
 use crate::{
     Error, Tracker,
     error::RunError,
+    jobs::JobName,
     meta::{Tx, fsck as meta, settings},
     model::{FsckScope, FsckStatus, Logged, Timestamp},
 };
@@ -30,8 +31,9 @@ impl Tracker {
             let hostname = hostname.clone();
             Box::pin(async move { started(tx, &hostname, now).await })
         });
-        // No wake: a script that asks for the status at once finds it running, as it does with the original.
-        start.await
+        start.await?;
+        self.wake(JobName::Fsck);
+        Ok(())
     }
 
     /// Ends the check that runs, if one does. Files that are queued are still checked.

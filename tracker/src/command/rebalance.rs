@@ -62,8 +62,9 @@ impl Tracker {
                 started(tx, view, hostname, *now).await
             })
         });
-        // No wake: a script that asks for the state at once finds it as it was answered, as with the original.
-        start.await
+        let state = start.await?;
+        self.wake(JobName::Rebalance);
+        Ok(state)
     }
 
     /// The state of the rebalance that runs, or ran last.

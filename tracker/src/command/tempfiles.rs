@@ -19,8 +19,7 @@ use crate::{
         committer::{Committed, NewObject, Origin, Replaced, Replication},
         encoding::hash_number,
         objects::ObjectRow,
-        queues::{self, Leftover},
-        replicas,
+        queues, replicas,
         tempfiles::{self, NewTempfile, Tempfile},
     },
     model::{Class, ClassId, DomainId, ETag, Key, WriteCondition},
@@ -119,8 +118,6 @@ pub struct CloseTempfile {
 struct Found {
     class: Class,
     size: u64,
-    /// Whether the client may have left bytes on another device: it tries those that were offered in their order.
-    leftover: Leftover,
 }
 
 impl Tracker {
@@ -240,16 +237,7 @@ impl Tracker {
             return Err(CloseError::IsFile.into());
         }
         let class = self.class_or_default(request.domain, tempfile.class).await?;
-        let leftover = if tempfile.devices.first() == Some(&at.device) {
-            Leftover::None
-        } else {
-            Leftover::Possible
-        };
-        Ok(Found {
-            class,
-            size,
-            leftover,
-        })
+        Ok(Found { class, size })
     }
 
     /// A class; `default` if the domain has none of that number, as in the original.
@@ -288,9 +276,9 @@ impl Tracker {
                 parts: None,
             },
             condition: WriteCondition::default(),
-            origin: Origin::Tempfile(found.leftover),
+            origin: Origin::Tempfile,
         };
-        let (wakes, leftover) = (self.wakes().clone(), found.leftover);
+        let wakes = self.wakes().clone();
         let settle = move |outcome: &Result<Committed, Error>| {
             let Ok(committed) = outcome else {
                 wakes.wake(JobName::Delete);
@@ -299,7 +287,7 @@ impl Tracker {
             if committed.replaced == Replaced::Some {
                 wakes.wake(JobName::Delete);
             }
-            if replication == Replication::Queued || leftover == Leftover::Possible {
+            if replication == Replication::Queued {
                 wakes.wake(JobName::Replicate);
             }
             wakes.wake(JobName::Digest);

@@ -45,6 +45,10 @@ pub(crate) async fn domain_named_locked(tx: &mut Tx, name: &str) -> Result<Optio
 }
 
 async fn named(tx: &mut Tx, sql: &Sql, name: &str) -> Result<Option<Bucket>, Error> {
+    // PostgreSQL refuses a text with NUL, even to look for it.
+    if name.contains('\0') {
+        return Ok(None);
+    }
     let rows = tx.rows(sql, vec![name.into()]).await?;
     let buckets = rows.iter().map(bucket_of).collect::<Result<Vec<_>, _>>()?;
     // An adopted MySQL database compares names without case; ours are bytes.

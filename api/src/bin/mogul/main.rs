@@ -9,7 +9,6 @@ mod client;
 mod config;
 mod credentials;
 mod datadir;
-mod form;
 mod listen;
 mod logging;
 mod operate;

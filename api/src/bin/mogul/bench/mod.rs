@@ -24,10 +24,9 @@ use mogul_tracker::{
 use crate::{
     client::{Endpoint, Payload, sign::Signer},
     config::{Bytes, FromText},
-    form::Form,
 };
 use drive::Pace;
-use report::{Asked, Report, Tally};
+use report::{Asked, Form, Report, Tally};
 use store::{Bucket, Store};
 
 /// Objects that are made for an operation that reads or deletes, unless `--objects` says otherwise.
@@ -150,7 +149,7 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
     let bucket = caller.make_bucket().await.context("cannot use the bucket")?;
     let measured = measure(&args, &store).await;
     let cleaned = clean(&mut caller, bucket).await;
-    measured?.print(Form::of_flag(args.json))?;
+    measured?.print(if args.json { Form::Json } else { Form::Text })?;
     cleaned.context("cannot remove the objects of the benchmark")
 }
 

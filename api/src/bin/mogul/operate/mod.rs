@@ -16,10 +16,9 @@ use mogul_tracker::model::{AccessKey, SecretKey};
 use crate::{
     client::{Endpoint, sign::Signer},
     credentials::RootKey,
-    form::Form,
 };
 use calls::{Admin, KeyPair, NewUser};
-use cluster::ClusterCommand;
+use cluster::{ClusterCommand, Form};
 use table::Table;
 
 /// The data directory whose root key is used if nothing else says who asks: that of the README's first command.
@@ -166,7 +165,7 @@ impl KeyArgs {
 pub(crate) async fn run(args: AdminArgs) -> anyhow::Result<()> {
     let command = match args.command {
         AdminCommand::Cluster(command) => {
-            let form = Form::of_flag(args.json);
+            let form = if args.json { Form::Json } else { Form::Text };
             return cluster::run(command, args.trackers.as_deref(), form).await;
         }
         AdminCommand::Access(command) => command,

@@ -6,7 +6,6 @@ use clap::{Args, Subcommand};
 use super::{
     Shown, done, given,
     nouns::{self, Domain},
-    text_of,
 };
 use crate::client::tracker::TrackerConnection;
 
@@ -65,7 +64,7 @@ pub(in crate::operate) struct ClassOptions {
     /// How many copies, at least 1.
     #[arg(long)]
     mindevcount: Option<String>,
-    /// Where they lie, such as `MultipleHosts()`.
+    /// Where they lie, such as MultipleHosts().
     #[arg(long)]
     replpolicy: Option<String>,
     /// The digest that is kept of each file: MD5, SHA-1 or NONE.
@@ -163,24 +162,29 @@ async fn list(tracker: &mut TrackerConnection) -> anyhow::Result<Shown> {
 }
 
 fn table(domains: &[Domain]) -> String {
+    let mut text = format!(
+        " {:<20} {:<20} {:>11}   {:<12} {}\n",
+        "domain", "class", "mindevcount", "replpolicy", "hashtype"
+    );
     let rule = |length: usize| "-".repeat(length);
-    let mut lines = vec![
-        format!(
-            " {:<20} {:<20} {:>11}   {:<12} {}",
-            "domain", "class", "mindevcount", "replpolicy", "hashtype"
-        ),
-        [20, 20, 13, 12, 7].map(rule).join(" "),
-    ];
+    text += &format!(
+        "{} {} {} {} {}\n",
+        rule(20),
+        rule(20),
+        rule(13),
+        rule(12),
+        rule(7)
+    );
     for domain in domains {
-        lines.extend(domain.classes.iter().map(|class| {
-            format!(
-                " {:<20} {:<20} {:>6}        {} {}",
+        for class in &domain.classes {
+            text += &format!(
+                " {:<20} {:<20} {:>6}        {} {}\n",
                 domain.name, class.name, class.mindevcount, class.replpolicy, class.hashtype
-            )
-        }));
-        lines.push(String::new());
+            );
+        }
+        text.push('\n');
     }
-    text_of(lines)
+    text
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use serde_json::json;
 use super::{
     Shown, done, given,
     nouns::{self, Device, Host, gib},
-    text_of,
 };
 use crate::client::tracker::TrackerConnection;
 
@@ -124,30 +123,32 @@ fn number(device: &str) -> &str {
 }
 
 fn list(hosts: &[Host], devices: &[Device]) -> String {
-    let mut lines = Vec::new();
+    let mut text = String::new();
     for host in hosts {
-        lines.push(format!("{} [{}]: {}", host.hostname, host.hostid, host.status));
-        lines.push("                    used(G)    free(G)   total(G)  weight(%)".to_owned());
-        let theirs = devices.iter().filter(|device| device.hostid == host.hostid);
-        lines.extend(theirs.map(|device| {
-            format!(
-                "{:>7}: {:>7} {:>10.3} {:>10.3} {:>10.3} {:>10}",
+        text += &format!("{} [{}]: {}\n", host.hostname, host.hostid, host.status);
+        text += &format!(
+            "{:>16} {:>10} {:>10} {:>10} {:>10}\n",
+            "", "used(G)", "free(G)", "total(G)", "weight(%)"
+        );
+        for device in devices.iter().filter(|device| device.hostid == host.hostid) {
+            text += &format!(
+                "{:>7}: {:>7} {:>10.3} {:>10.3} {:>10.3} {:>10}\n",
                 format!("dev{}", device.devid),
                 device.status,
                 gib(device.mb_used),
                 gib(device.mb_free),
                 gib(device.mb_total),
                 device.weight
-            )
-        }));
-        lines.push(String::new());
+            );
+        }
+        text.push('\n');
     }
-    text_of(lines)
+    text
 }
 
 fn summary(hosts: &[Host], devices: &[Device]) -> Shown {
-    let mut lines = vec!["Hostname        HostID  Status   used(G)  free(G) total(G)    %Used".to_owned()];
-    let mut documents = Vec::new();
+    let mut text = "Hostname        HostID  Status   used(G)  free(G) total(G)    %Used\n".to_owned();
+    let mut lines = Vec::new();
     for host in hosts {
         let living = |device: &&Device| device.hostid == host.hostid && device.status != "dead";
         let sum = |of: fn(&Device) -> u64| devices.iter().filter(living).map(of).sum::<u64>();
@@ -161,23 +162,23 @@ fn summary(hosts: &[Host], devices: &[Device]) -> Shown {
         } else {
             100.0 * gib(used) / gib(total)
         };
-        lines.push(format!(
-            "{:<15} [{:>4}]: {:>6}  {:>8.3} {:>8.3} {:>8.3} {percent:>8.2}",
+        text += &format!(
+            "{:<15} [{:>4}]: {:>6}  {:>8.3} {:>8.3} {:>8.3} {percent:>8.2}\n",
             host.hostname,
             host.hostid,
             host.status,
             gib(used),
             gib(free),
             gib(total),
-        ));
-        documents.push(json!({
+        );
+        lines.push(json!({
             "hostname": host.hostname, "hostid": host.hostid, "status": host.status,
             "mb_used": used, "mb_free": free, "mb_total": total,
         }));
     }
     Shown {
-        text: text_of(lines),
-        json: documents.into(),
+        text,
+        json: lines.into(),
     }
 }
 

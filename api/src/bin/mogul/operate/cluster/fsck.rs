@@ -6,7 +6,7 @@ use clap::Subcommand;
 use mogul_tracker::clock::{Clock, SystemClock};
 use serde::Serialize;
 
-use super::{Shown, done, text_of};
+use super::{Shown, done};
 use crate::client::tracker::{Pairs, TrackerConnection, TrackerError};
 
 /// How often `taillog` asks for new entries.
@@ -155,10 +155,11 @@ fn status(pairs: &Pairs) -> String {
         0 => "0.00".to_owned(),
         end => hundredths(checked.min(end).saturating_mul(10_000) / end),
     };
-    let found = pairs
+    let found: String = pairs
         .iter()
-        .filter(|(name, value)| name.starts_with("num_") && *value != "0");
-    let found = text_of(found.map(|(name, value)| format!("{:>11}: {value}", format!("[{name}]"))));
+        .filter(|(name, value)| name.starts_with("num_") && *value != "0")
+        .map(|(name, value)| format!("{:>11}: {value}\n", format!("[{name}]")))
+        .collect();
     format!(
         "\n    Running: {running}\n     Status: {checked} / {end} ({percent}%)\n       \
          Time: {seconds}s ({rate} fids/s; {remain}s remain)\n Check Type: {kind}\n\n{found}\n"

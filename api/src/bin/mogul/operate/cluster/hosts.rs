@@ -6,7 +6,6 @@ use clap::{Args, Subcommand};
 use super::{
     Shown, done, given,
     nouns::{self, Host},
-    text_of,
 };
 use crate::client::tracker::TrackerConnection;
 
@@ -111,7 +110,7 @@ pub(super) async fn run(tracker: &mut TrackerConnection, command: HostCommand) -
 }
 
 fn list(hosts: &[Host]) -> String {
-    let mut lines = Vec::new();
+    let mut text = String::new();
     for host in hosts {
         let address = format!("{}:{}", host.hostip, host.http_port);
         let columns = [
@@ -120,10 +119,11 @@ fn list(hosts: &[Host]) -> String {
             ("AltIP:", &host.altip),
             ("AltMask:", &host.altmask),
         ];
-        lines.push(format!("{} [{}]: {}", host.hostname, host.hostid, host.status));
-        let given = columns.iter().filter(|(_, value)| !value.is_empty());
-        lines.extend(given.map(|(name, value)| format!("  {name:9} {value}")));
-        lines.push(String::new());
+        text += &format!("{} [{}]: {}\n", host.hostname, host.hostid, host.status);
+        for (name, value) in columns.iter().filter(|(_, value)| !value.is_empty()) {
+            text += &format!("  {name:9} {value}\n");
+        }
+        text.push('\n');
     }
-    text_of(lines)
+    text
 }

@@ -19,10 +19,7 @@ use std::path::Path;
 use clap::Subcommand;
 use serde_json::Value;
 
-use crate::{
-    client::tracker::{TrackerConnection, TrackerError},
-    form::Form,
-};
+use crate::client::tracker::{TrackerConnection, TrackerError};
 
 /// The tracker that is asked if nothing names another, as with mogadm.
 const TRACKER_DEFAULT: &str = "127.0.0.1:7001";
@@ -84,6 +81,15 @@ impl Shown {
     }
 }
 
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
 /// Runs one command and prints its result. `trackers` is what the operator named.
 ///
 /// # Errors
@@ -110,14 +116,6 @@ pub(super) async fn run(command: ClusterCommand, trackers: Option<&str>, form: F
         Form::Json => println!("{}", serde_json::to_string_pretty(&shown.json)?),
     }
     Ok(())
-}
-
-/// A text of these lines.
-fn text_of(lines: impl IntoIterator<Item = String>) -> String {
-    lines
-        .into_iter()
-        .flat_map(|line| [line, "\n".to_owned()])
-        .collect()
 }
 
 /// Sends a command whose success has nothing to show.

@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "this is all test, helpers included")]
 
-mod roles;
-
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Read, Write},
@@ -33,14 +31,10 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Starts `mogul server` and waits until it says that it is ready.
+    /// Starts and waits until it says that it is ready.
     fn start(dirs: &[PathBuf], more: &[&str]) -> Server {
-        Server::of(server(dirs).args(more))
-    }
-
-    /// Starts any role and waits until it says that it is ready.
-    fn of(command: &mut Command) -> Server {
-        let mut child = command
+        let mut child = server(dirs)
+            .args(more)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
