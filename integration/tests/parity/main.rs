@@ -58,6 +58,35 @@ async fn twins_do_the_same_to_the_database() {
     assert_eq!(acted, twins, "left: acted out here; right: all twins");
 }
 
+#[tokio::test]
+async fn both_doors_are_counted_by_what_was_asked_of_them() {
+    let mut pair = Pair::new().await;
+    let path = "/admin/v1/domains";
+    for _ in 0..2 {
+        pair.both(
+            "create_domain domain=photos",
+            "POST",
+            path,
+            json!({"name": "photos"}),
+        )
+        .await;
+    }
+    pair.both("no_such_command", "GET", "/admin/v1/nothing", json!(null))
+        .await;
+
+    let metrics = pair.metrics().await;
+
+    for line in [
+        "mogul_requests_total{face=\"tracker\",operation=\"create_domain\",outcome=\"ok\"} 1",
+        "mogul_requests_total{face=\"tracker\",operation=\"create_domain\",outcome=\"error\"} 1",
+        "mogul_requests_total{face=\"tracker\",operation=\"none\",outcome=\"error\"} 1",
+        "mogul_requests_total{face=\"admin\",operation=\"POST /admin/v1/domains\",outcome=\"2xx\"} 1",
+        "mogul_requests_total{face=\"admin\",operation=\"POST /admin/v1/domains\",outcome=\"4xx\"} 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
+    }
+}
+
 async fn hosts_and_devices(pair: &mut Pair) {
     let path = "/admin/v1/hosts";
     let host = json!({"name": "far", "ip": "10.0.0.9", "port": 7500, "status": "alive"});

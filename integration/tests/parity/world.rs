@@ -162,11 +162,12 @@ fn normalised(row: &str) -> String {
 impl Pair {
     pub(crate) async fn new() -> Pair {
         let (port, rest) = (Side::new().await, Side::new().await);
+        let metrics = Metrics::default();
         let (_, token) = rest.tracker.add_token("parity").await.unwrap();
         Pair {
-            face: face(&port.tracker),
+            face: face(&port.tracker, &metrics),
             port,
-            s3: s3(&rest.tracker),
+            s3: s3(&rest.tracker, &metrics),
             rest,
             token: token.0,
             acted: BTreeSet::new(),
@@ -262,6 +263,15 @@ impl Pair {
         self.ask_rest("GET", &path, &Value::Null).await.1
     }
 
+    /// What Prometheus reads of both doors.
+    pub(crate) async fn metrics(&self) -> String {
+        let request = Request::get("/metrics").body(Body::empty()).unwrap();
+        let face = admin::router(self.s3.clone(), MetricsAccess::Open);
+        let answer = face.oneshot(request).await.unwrap();
+        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
     async fn ask_port(&self, line: &str) -> String {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let (face, stop) = (self.face.clone(), CancellationToken::new());
@@ -312,21 +322,21 @@ fn field(answer: &str, name: &str) -> String {
     found.next().unwrap().1.replace("%3A", ":").replace("%2F", "/")
 }
 
-fn face(tracker: &Tracker) -> mogile::Face {
+fn face(tracker: &Tracker, metrics: &Metrics) -> mogile::Face {
     let clock = Arc::new(SystemClock);
     let driver = Driver::new(clock.clone(), tracker.wakes().clone(), tracker.jobs().clone());
     mogile::Face::new(mogile::Parts {
         tracker: tracker.clone(),
         driver: Arc::new(driver),
         clock,
-        metrics: Metrics::default(),
+        metrics: metrics.clone(),
         watchers: mogile::Watchers::default(),
         shutdown: CancellationToken::new(),
         query_workers: 1,
     })
 }
 
-fn s3(tracker: &Tracker) -> S3 {
+fn s3(tracker: &Tracker, metrics: &Metrics) -> S3 {
     S3::new(S3Parts {
         config: S3Config {
             region: "us-east-1".to_owned(),
@@ -343,7 +353,7 @@ fn s3(tracker: &Tracker) -> S3 {
             accel: Accel::Off,
         },
         tracker: tracker.clone(),
-        metrics: Metrics::default(),
+        metrics: metrics.clone(),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(Same),
         tasks: TaskTracker::new(),
