@@ -19,7 +19,17 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 /// Recorded cases that we answer otherwise, with the reason.
-const DIFFERENCES: [(&str, &str); 8] = [
+const DIFFERENCES: [(&str, &str); 12] = [
+    (
+        "PUT Content-Range (partial)",
+        "refused: the original replaces the file by the part",
+    ),
+    ("GET after partial PUT", "the file is whole"),
+    (
+        "PUT Content-Range in the middle",
+        "refused: the original replaces the file by the part",
+    ),
+    ("GET after 2nd partial PUT", "the file is whole"),
     ("Range -3", "the last bytes, as RFC 9110 wants, not the first"),
     ("OPTIONS", "names our extensions"),
     (

@@ -36,6 +36,13 @@ pub(super) async fn write(
     request: Request<Body>,
 ) -> Result<Response<Body>, NodeError> {
     let (head, body) = request.into_parts();
+    // The original stores the part for the whole; RFC 9110, 14.5, wants it refused.
+    if head.headers.contains_key(header::CONTENT_RANGE) {
+        return super::refuse(
+            StatusCode::BAD_REQUEST,
+            "a part cannot be stored: Content-Range is not understood",
+        );
+    }
     let size = announced(&head.headers, &body);
     let md5 = content_md5(&head.headers)?;
     let writing = Writing {

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "this is all test, helpers included")]
 
+mod roles;
+
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Read, Write},
@@ -31,10 +33,14 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Starts and waits until it says that it is ready.
+    /// Starts `mogul server` and waits until it says that it is ready.
     fn start(dirs: &[PathBuf], more: &[&str]) -> Server {
-        let mut child = server(dirs)
-            .args(more)
+        Server::of(server(dirs).args(more))
+    }
+
+    /// Starts any role and waits until it says that it is ready.
+    fn of(command: &mut Command) -> Server {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
