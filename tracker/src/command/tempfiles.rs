@@ -19,7 +19,8 @@ use crate::{
         committer::{Committed, NewObject, Origin, Replaced, Replication},
         encoding::hash_number,
         objects::ObjectRow,
-        queues, replicas,
+        queues::{self, Leftover},
+        replicas,
         tempfiles::{self, NewTempfile, Tempfile},
     },
     model::{Class, ClassId, DomainId, ETag, Key, WriteCondition},
@@ -118,6 +119,8 @@ pub struct CloseTempfile {
 struct Found {
     class: Class,
     size: u64,
+    /// Whether the client may have left bytes on another device: it tries those that were offered in their order.
+    leftover: Leftover,
 }
 
 impl Tracker {
@@ -237,7 +240,16 @@ impl Tracker {
             return Err(CloseError::IsFile.into());
         }
         let class = self.class_or_default(request.domain, tempfile.class).await?;
-        Ok(Found { class, size })
+        let leftover = if tempfile.devices.first() == Some(&at.device) {
+            Leftover::None
+        } else {
+            Leftover::Possible
+        };
+        Ok(Found {
+            class,
+            size,
+            leftover,
+        })
     }
 
     /// A class; `default` if the domain has none of that number, as in the original.
@@ -276,9 +288,9 @@ impl Tracker {
                 parts: None,
             },
             condition: WriteCondition::default(),
-            origin: Origin::Tempfile,
+            origin: Origin::Tempfile(found.leftover),
         };
-        let wakes = self.wakes().clone();
+        let (wakes, leftover) = (self.wakes().clone(), found.leftover);
         let settle = move |outcome: &Result<Committed, Error>| {
             let Ok(committed) = outcome else {
                 wakes.wake(JobName::Delete);
@@ -287,7 +299,7 @@ impl Tracker {
             if committed.replaced == Replaced::Some {
                 wakes.wake(JobName::Delete);
             }
-            if replication == Replication::Queued {
+            if replication == Replication::Queued || leftover == Leftover::Possible {
                 wakes.wake(JobName::Replicate);
             }
             wakes.wake(JobName::Digest);

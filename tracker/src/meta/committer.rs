@@ -22,7 +22,8 @@ use super::{
     Db, Tx, checksums, digests, domains, files,
     files::NewFile,
     objects::{self, ObjectRow},
-    queues, replicas,
+    queues::{self, Leftover},
+    replicas,
     sql::Engine,
     tempfiles,
 };
@@ -71,7 +72,17 @@ pub(crate) enum Origin {
     /// A lease of this process.
     Lease,
     /// A row of `tempfile`, which goes in the same transaction; without it nothing is written.
-    Tempfile,
+    Tempfile(Leftover),
+}
+
+impl Origin {
+    /// Whether a reservation ends with the object.
+    fn is_tempfile(self) -> bool {
+        match self {
+            Origin::Lease => false,
+            Origin::Tempfile(_) => true,
+        }
+    }
 }
 
 /// Whether a new file's copies are complete.
@@ -279,21 +290,25 @@ async fn objects_written(tx: &mut Tx, group: &[NewObject]) -> Result<Vec<Result<
         Some((object.row.fid, hash, bytes))
     });
     checksums::added(tx, &digests.collect::<Vec<_>>()).await?;
-    queues::replicate_suspect(tx, &incomplete(&winners, Origin::Lease)).await?;
-    // What a client of the tracker port left on a device that failed it, it alone knows.
-    queues::replicate(tx, &incomplete(&winners, Origin::Tempfile)).await?;
+    queues::replicate_suspect(tx, &to_replicate(&winners, Leftover::Possible)).await?;
+    queues::replicate(tx, &to_replicate(&winners, Leftover::None)).await?;
     let undigested = winners.iter().filter(|(object, _)| object.row.crc64.is_none());
     let undigested: Vec<Fid> = undigested.map(|(object, _)| object.row.fid).collect();
     digests::digests_queued(tx, &undigested).await?;
     Ok(decided.outcomes)
 }
 
-/// The new files of this origin whose copies are to be made.
-fn incomplete(winners: &[&(&NewObject, Timestamp)], origin: Origin) -> Vec<Fid> {
-    let incomplete = winners
-        .iter()
-        .filter(|(object, _)| object.replication == Replication::Queued && object.origin == origin);
-    incomplete.map(|(object, _)| object.row.fid).collect()
+/// The new files whose copies are to be looked at: those of which a device may hold a copy without record, or the others.
+fn to_replicate(winners: &[&(&NewObject, Timestamp)], leftover: Leftover) -> Vec<Fid> {
+    let wanted = winners.iter().filter(|(object, _)| match object.origin {
+        // A device that did not answer in time may have its copy all the same.
+        Origin::Lease => object.replication == Replication::Queued && leftover == Leftover::Possible,
+        Origin::Tempfile(Leftover::Possible) => leftover == Leftover::Possible,
+        Origin::Tempfile(Leftover::None) => {
+            object.replication == Replication::Queued && leftover == Leftover::None
+        }
+    });
+    wanted.map(|(object, _)| object.row.fid).collect()
 }
 
 /// The row of `file` of an object.
@@ -328,7 +343,7 @@ async fn decided<'a>(tx: &mut Tx, group: &'a [NewObject]) -> Result<Decided<'a>,
     let mut open = reservations_held(tx, group).await?;
     let mut decided = Decided::default();
     for object in group {
-        if object.origin == Origin::Tempfile {
+        if object.origin.is_tempfile() {
             if !open.remove(&object.row.fid) {
                 if !decided.closed.contains(&object.row.fid) {
                     decided.foreign.insert(object.row.fid);
@@ -370,7 +385,7 @@ async fn decided<'a>(tx: &mut Tx, group: &'a [NewObject]) -> Result<Decided<'a>,
 
 /// The reservations that a group closes, as far as they are still there.
 async fn reservations_held(tx: &mut Tx, group: &[NewObject]) -> Result<BTreeSet<Fid>, Error> {
-    let reserved = group.iter().filter(|object| object.origin == Origin::Tempfile);
+    let reserved = group.iter().filter(|object| object.origin.is_tempfile());
     let reserved: Vec<Fid> = reserved.map(|object| object.row.fid).collect();
     if reserved.is_empty() {
         return Ok(BTreeSet::new());

@@ -241,6 +241,30 @@ async fn a_device_that_was_not_offered_is_refused_and_what_it_holds_goes_too() {
 }
 
 #[tokio::test]
+async fn what_a_client_left_on_a_device_it_gave_up_goes() {
+    for_each_engine(async |db| {
+        let world = Stock::new(db, 4).await;
+        let opened = open(&world, 3).await;
+        let first = write(&world, &opened, b"lost").await;
+        let second = OpenedTempfile {
+            devices: opened.devices[1..].to_vec(),
+            ..opened
+        };
+        let at = write(&world, &second, b"hello").await;
+
+        close(&world, closing(&world, at, "k")).await.unwrap();
+        world.replicate().await;
+
+        let mut on_record = world.object("k").await.replicas;
+        on_record.sort_unstable();
+        assert_eq!(on_record.len(), 2);
+        assert_eq!(world.on_disk(first.fid), on_record);
+        assert_eq!(world.get("k").await.unwrap(), b"hello");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_file_that_was_never_put_or_cannot_be_looked_at_is_not_closed() {
     let world = World::new(&[&[1]]).await;
     let opened = open(&world, 1).await;
