@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mogul_storage::{DevFid, DevId, Fid};
-use mogul_tracker::{Error, command::backlog::Backlog, model::Key};
+use http_body_util::{BodyExt as _, Limited};
+use mogul_storage::{ByteRange, DevFid, DevId, Fid};
+use mogul_tracker::{Error, Tracker, command::backlog::Backlog, model::Key};
 
 use super::{
+    blows::Blow,
     clients::{self, Ledger},
     nodes::SimHost,
     world::Serving,
@@ -13,6 +15,17 @@ use super::{
 
 /// Files that a device of a simulation may hold.
 const FILES_MAX: usize = 10_000;
+/// Bytes of a file of a simulation, at most.
+const FILE_BYTES_MAX: usize = 1 << 20;
+
+/// What the cluster is held against, apart from the ledger.
+pub(super) struct AtRest<'a> {
+    pub(super) hosts: &'a BTreeMap<DevId, SimHost>,
+    /// Copies that every object has.
+    pub(super) copies: u8,
+    /// The device that was struck for good, and how.
+    pub(super) blow: Option<(DevId, Blow)>,
+}
 
 /// Holds the cluster against the ledger. The answer names each promise that is not kept (yet).
 ///
@@ -21,10 +34,9 @@ const FILES_MAX: usize = 10_000;
 pub(super) async fn violations(
     serving: &Serving,
     ledger: &Ledger,
-    hosts: &BTreeMap<DevId, SimHost>,
-    copies: u8,
+    at_rest: AtRest<'_>,
 ) -> Result<Vec<String>, Error> {
-    let mut wrong = Vec::new();
+    let mut wrong = runs(&serving.tracker, &at_rest).await?;
     let backlog = serving.tracker.backlog().await?;
     if backlog
         != (Backlog {
@@ -46,15 +58,26 @@ pub(super) async fn violations(
             continue;
         }
         let object = serving.tracker.object(serving.bucket.domain.id, &key).await?;
-        if object.replicas.len() != usize::from(copies) {
+        if object.replicas.len() != usize::from(at_rest.copies) {
             wrong.push(format!("{name} has copies on {:?}", object.replicas));
+        }
+        for device in &object.replicas {
+            if at_rest.blow == Some((*device, Blow::Drain)) {
+                wrong.push(format!("{name} is still on {device}"));
+            }
+            let bytes = bytes_of(&at_rest.hosts[device], *device, object.fid).await;
+            if bytes.as_ref() != seen.as_ref() {
+                wrong.push(format!("{name} is not what it should be on {device}"));
+            }
         }
         on_record.extend(object.replicas.iter().map(|device| DevFid {
             device: *device,
             fid: object.fid,
         }));
     }
-    let on_disk = files_of(hosts).await?;
+    let dead = at_rest.blow.filter(|(_, blow)| *blow == Blow::Death);
+    let dead = dead.map(|(device, _)| device);
+    let on_disk = files_of(at_rest.hosts, dead).await?;
     wrong.extend(
         on_record
             .difference(&on_disk)
@@ -68,10 +91,42 @@ pub(super) async fn violations(
     Ok(wrong)
 }
 
-async fn files_of(hosts: &BTreeMap<DevId, SimHost>) -> Result<BTreeSet<DevFid>, Error> {
+/// What of the operator's runs is not over.
+async fn runs(tracker: &Tracker, at_rest: &AtRest<'_>) -> Result<Vec<String>, Error> {
+    let status = tracker.fsck_status().await?;
+    let checked = status.host.is_none() && status.started > 0;
+    let moved = match tracker.rebalance_status().await {
+        Ok(state) => state.finished > 0,
+        Err(Error::Run(_)) => false,
+        Err(error) => return Err(error),
+    };
+    let over = match at_rest.blow.map(|(_, blow)| blow) {
+        None | Some(Blow::Death) => true,
+        Some(Blow::Loss | Blow::Rot) => checked,
+        Some(Blow::Drain) => moved,
+    };
+    Ok(if over {
+        Vec::new()
+    } else {
+        vec![format!("the run is not over: {:?}", at_rest.blow)]
+    })
+}
+
+/// What a host holds of a fid; nothing if it cannot be read.
+async fn bytes_of(host: &SimHost, device: DevId, fid: Fid) -> Option<Vec<u8>> {
+    let got = host
+        .node()
+        .get(DevFid { device, fid }, ByteRange::Whole)
+        .await
+        .ok()?;
+    let body = Limited::new(got.body, FILE_BYTES_MAX).collect().await.ok()?;
+    Some(body.to_bytes().to_vec())
+}
+
+async fn files_of(hosts: &BTreeMap<DevId, SimHost>, dead: Option<DevId>) -> Result<BTreeSet<DevFid>, Error> {
     let mut files = BTreeSet::new();
     let first = Fid::new(1).expect("fids are counted from 1");
-    for (device, host) in hosts {
+    for (device, host) in hosts.iter().filter(|(device, _)| Some(**device) != dead) {
         let fids = host.node().list(*device, first, FILES_MAX).await;
         let fids = fids.map_err(|source| Error::Device {
             device: *device,

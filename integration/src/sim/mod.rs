@@ -2,6 +2,7 @@
 //!
 //! See [`executor`] for what makes a run repeat itself.
 
+pub mod blows;
 pub mod clients;
 pub mod executor;
 mod invariants;

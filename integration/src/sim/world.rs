@@ -1,7 +1,8 @@
 //! One run: a tracker with its jobs and clients, hosts that fail, a process that dies and comes back.
 //!
-//! A run has two halves. In the first, faults come and go while clients work. In the second everything is well and the
-//! jobs run until nothing is left to do; then the cluster is held against what was promised ([`super::invariants`]).
+//! A run has three parts. In the first, faults come and go while clients work. In the second everything is well and the
+//! jobs run until nothing is left to do; then the cluster is held against what was promised ([`super::invariants`]). In
+//! the third a device is struck for good ([`super::blows`]), and the same must come true again.
 
 use std::{
     cell::{Cell, RefCell},
@@ -18,8 +19,8 @@ use mogul_tracker::{
     clock::Clock as _,
     command::{buckets::CreateBucket, devices::LocalHost},
     jobs::{
-        Job, Next, delete::Delete, digest::Digest, expire::Expire, monitor::Monitor, replicate::Replicate,
-        sweep::Sweep,
+        Job, Next, delete::Delete, digest::Digest, expire::Expire, fsck::Fsck, monitor::Monitor,
+        reaper::Reaper, rebalance::Rebalance, replicate::Replicate, sweep::Sweep,
     },
     meta::{Db, DbConfig},
     model::{Bucket, DomainName, Key, Tags, Timestamp, UserId},
@@ -28,6 +29,7 @@ use mogul_tracker::{
 };
 
 use super::{
+    blows::{Blow, Damage},
     clients::{self, Content, Ledger},
     executor::{Executor, SimClock, TaskId},
     invariants,
@@ -65,7 +67,7 @@ pub struct World {
     /// The tasks of the process: they die together.
     process: Vec<TaskId>,
     runtime: tokio::runtime::Runtime,
-    _scratch: tempfile::TempDir,
+    scratch: tempfile::TempDir,
 }
 
 /// What the tasks of a process share.
@@ -81,6 +83,8 @@ struct Cluster {
     period: Rc<Cell<Duration>>,
     /// What the last look at the cluster at rest found wrong.
     wrong: Rc<RefCell<Option<Vec<String>>>>,
+    /// The device that was struck in the end, and how.
+    blow: Rc<Cell<Option<(DevId, Blow)>>>,
 }
 
 /// A tracker that is up, and the bucket that clients use.
@@ -123,6 +127,7 @@ impl World {
             serving: Rc::default(),
             period: Rc::new(Cell::new(STORM_PERIOD)),
             wrong: Rc::default(),
+            blow: Rc::default(),
         };
         let executor = Executor::new(clock.clone());
         let process = Vec::new();
@@ -133,7 +138,7 @@ impl World {
             hosts,
             process,
             runtime,
-            _scratch: scratch,
+            scratch,
         };
         world.start();
         Ok(world)
@@ -158,10 +163,47 @@ impl World {
         let (cluster, hosts) = (self.cluster.clone(), self.hosts.clone());
         self.executor
             .spawn("inspector", async move { cluster.inspect(&hosts).await });
+        self.come_to_rest();
+        if self.wrong().is_empty() {
+            self.strike_for_good();
+            self.come_to_rest();
+        }
+    }
+
+    /// Lets the jobs work until nothing is wrong, or nothing can be hoped for any more.
+    fn come_to_rest(&mut self) {
         let (clock, wrong) = (self.clock.clone(), Rc::clone(&self.cluster.wrong));
         let deadline = self.clock.now().after(CALM);
         let at_rest = || wrong.borrow().as_ref().is_some_and(Vec::is_empty);
         self.executor.run_until(|_| clock.now() > deadline || at_rest());
+    }
+
+    /// Strikes one device, and lets the operator do what an operator does then.
+    fn strike_for_good(&mut self) {
+        let devices = u64::try_from(self.hosts.len()).expect("a handful");
+        let chosen = usize::try_from(self.clock.below(devices)).expect("a handful");
+        let Some((device, host)) = self.hosts.iter().nth(chosen) else {
+            return;
+        };
+        let (device, host, blow) = (*device, host.clone(), Blow::drawn(&self.clock));
+        if blow == Blow::Death {
+            host.set_health(Health::Unreachable);
+        }
+        let damage = Damage {
+            device,
+            host,
+            folder: self.scratch.path().to_owned(),
+            clock: self.clock.clone(),
+        };
+        let cluster = self.cluster.clone();
+        self.cluster.wrong.take();
+        self.cluster.blow.set(Some((device, blow)));
+        self.executor.spawn("operator", async move {
+            let tracker = cluster.serving().await.tracker;
+            if let Err(error) = damage.operate(&tracker, blow).await {
+                panic!("the operator could not act: {error}");
+            }
+        });
     }
 
     /// What is wrong with the cluster at rest; empty if every promise was kept.
@@ -245,6 +287,9 @@ impl World {
         self.spawn_job("sweep", Sweep::new);
         self.spawn_job("expire", Expire::new);
         self.spawn_job("digest", Digest::new);
+        self.spawn_job("reaper", Reaper::new);
+        self.spawn_job("fsck", Fsck::new);
+        self.spawn_job("rebalance", Rebalance::new);
     }
 
     fn spawn_job<J: Job>(&mut self, name: &'static str, job: fn(&Tracker) -> J) {
@@ -327,7 +372,12 @@ impl Cluster {
         let serving = self.serving().await;
         loop {
             self.clock.sleep(INSPECTION_PERIOD).await;
-            let found = invariants::violations(&serving, &self.ledger, hosts, COPIES).await;
+            let at_rest = invariants::AtRest {
+                hosts,
+                copies: COPIES,
+                blow: self.blow.get(),
+            };
+            let found = invariants::violations(&serving, &self.ledger, at_rest).await;
             *self.wrong.borrow_mut() =
                 Some(found.unwrap_or_else(|error| vec![format!("inspection: {error}")]));
         }

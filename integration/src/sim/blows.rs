@@ -1,0 +1,102 @@
+//! What may befall a device for good, and what an operator does about it.
+
+use std::{fs, path::PathBuf};
+
+use mogul_storage::{DevFid, DevId, Fid};
+use mogul_tracker::{Error, Tracker, command::devices::DeviceRef, model::DeviceStatus};
+
+use super::{executor::SimClock, nodes::SimHost};
+
+/// Files that are damaged, at most.
+const FILES_MAX: usize = 10_000;
+
+/// What befalls a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blow {
+    /// It never answers again; the operator marks it dead.
+    Death,
+    /// Half of its files vanish; the operator runs fsck.
+    Loss,
+    /// Half of its files change a byte; the operator runs an fsck that reads.
+    Rot,
+    /// The operator moves everything off it.
+    Drain,
+}
+
+impl Blow {
+    /// Any of them.
+    #[must_use]
+    pub fn drawn(clock: &SimClock) -> Blow {
+        match clock.below(4) {
+            0 => Blow::Death,
+            1 => Blow::Loss,
+            2 => Blow::Rot,
+            _ => Blow::Drain,
+        }
+    }
+}
+
+/// A device that is struck.
+pub(super) struct Damage {
+    pub(super) device: DevId,
+    pub(super) host: SimHost,
+    /// The folder of all devices.
+    pub(super) folder: PathBuf,
+    pub(super) clock: SimClock,
+}
+
+impl Damage {
+    /// Does the damage, then what the operator does.
+    pub(super) async fn operate(&self, tracker: &Tracker, blow: Blow) -> Result<(), Error> {
+        match blow {
+            Blow::Death => {
+                let at = DeviceRef {
+                    device: self.device,
+                    host: None,
+                };
+                tracker.set_device_status(at, DeviceStatus::Dead).await
+            }
+            Blow::Loss | Blow::Rot => {
+                self.spoil(blow).await?;
+                if blow == Blow::Rot {
+                    tracker.set_server_setting("fsck_checksum", "MD5").await?;
+                }
+                tracker.fsck_start().await
+            }
+            Blow::Drain => {
+                let policy = format!("from_devices={} leave_in_drain_mode=1", self.device);
+                tracker.rebalance_set_policy(&policy).await?;
+                tracker.rebalance_start().await.map(drop)
+            }
+        }
+    }
+
+    /// Spoils about half of the files of the device, behind the back of its node.
+    async fn spoil(&self, blow: Blow) -> Result<(), Error> {
+        let first = Fid::new(1).expect("fids are counted from 1");
+        let fids = self.host.node().list(self.device, first, FILES_MAX).await;
+        let fids = fids.map_err(|source| Error::Device {
+            device: self.device,
+            source,
+        })?;
+        for fid in fids.into_iter().filter(|_| self.clock.below(2) == 0) {
+            let at = DevFid {
+                device: self.device,
+                fid,
+            };
+            let path = self.folder.join(at.path().trim_start_matches('/'));
+            let spoilt = if blow == Blow::Loss {
+                fs::remove_file(&path)
+            } else {
+                fs::read(&path).and_then(|mut bytes| {
+                    if let Some(byte) = bytes.last_mut() {
+                        *byte ^= 1;
+                    }
+                    fs::write(&path, bytes)
+                })
+            };
+            spoilt.map_err(|error| Error::Internal(error.to_string()))?;
+        }
+        Ok(())
+    }
+}
