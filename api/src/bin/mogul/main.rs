@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod credentials;
 mod datadir;
+mod form;
 mod listen;
 mod logging;
 mod operate;

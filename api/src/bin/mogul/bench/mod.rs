@@ -24,9 +24,10 @@ use mogul_tracker::{
 use crate::{
     client::{Endpoint, Payload, sign::Signer},
     config::{Bytes, FromText},
+    form::Form,
 };
 use drive::Pace;
-use report::{Asked, Form, Report, Tally};
+use report::{Asked, Report, Tally};
 use store::{Bucket, Store};
 
 /// Objects that are made for an operation that reads or deletes, unless `--objects` says otherwise.
@@ -149,7 +150,7 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
     let bucket = caller.make_bucket().await.context("cannot use the bucket")?;
     let measured = measure(&args, &store).await;
     let cleaned = clean(&mut caller, bucket).await;
-    measured?.print(if args.json { Form::Json } else { Form::Text })?;
+    measured?.print(Form::of_flag(args.json))?;
     cleaned.context("cannot remove the objects of the benchmark")
 }
 

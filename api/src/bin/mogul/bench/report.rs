@@ -16,6 +16,8 @@ use mogul_tracker::clock::{Clock, SystemClock};
 use serde::Serialize;
 use tokio::task::JoinHandle;
 
+use crate::form::Form;
+
 /// Significant digits of a latency.
 const DIGITS: u8 = 3;
 
@@ -155,15 +157,6 @@ impl Progress {
             let _ = write!(std::io::stderr(), "\r\x1b[K");
         })
     }
-}
-
-/// How a result is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
 }
 
 /// What was asked for.

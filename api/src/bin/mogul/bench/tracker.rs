@@ -17,7 +17,7 @@ use super::{
     OBJECTS_DEFAULT,
     drive::{self, Failure, Link, Pace, Work},
     parse_concurrency, parse_size, payload,
-    report::{Asked, Form, Moved, Report, Tally},
+    report::{Asked, Moved, Report, Tally},
 };
 use crate::{
     client::{
@@ -25,6 +25,7 @@ use crate::{
         tracker::{Pairs, TrackerConnection, TrackerError, line},
     },
     config::FromText,
+    form::Form,
 };
 
 /// Largest body of a storage node's answer to a PUT.
@@ -100,7 +101,7 @@ pub(crate) async fn run(args: TrackerArgs) -> anyhow::Result<()> {
     let made = made.context("cannot use the domain")?;
     let measured = measure(&args, &plan).await;
     let cleaned = clean(&plan, &mut tracker, made).await;
-    measured?.print(if args.json { Form::Json } else { Form::Text })?;
+    measured?.print(Form::of_flag(args.json))?;
     cleaned.context("cannot remove the files of the benchmark")
 }
 

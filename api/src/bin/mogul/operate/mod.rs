@@ -16,9 +16,10 @@ use mogul_tracker::model::{AccessKey, SecretKey};
 use crate::{
     client::{Endpoint, sign::Signer},
     credentials::RootKey,
+    form::Form,
 };
 use calls::{Admin, KeyPair, NewUser};
-use cluster::{ClusterCommand, Form};
+use cluster::ClusterCommand;
 use table::Table;
 
 /// The data directory whose root key is used if nothing else says who asks: that of the README's first command.
@@ -165,7 +166,7 @@ impl KeyArgs {
 pub(crate) async fn run(args: AdminArgs) -> anyhow::Result<()> {
     let command = match args.command {
         AdminCommand::Cluster(command) => {
-            let form = if args.json { Form::Json } else { Form::Text };
+            let form = Form::of_flag(args.json);
             return cluster::run(command, args.trackers.as_deref(), form).await;
         }
         AdminCommand::Access(command) => command,

@@ -19,7 +19,10 @@ use std::path::Path;
 use clap::Subcommand;
 use serde_json::Value;
 
-use crate::client::tracker::{TrackerConnection, TrackerError};
+use crate::{
+    client::tracker::{TrackerConnection, TrackerError},
+    form::Form,
+};
 
 /// The tracker that is asked if nothing names another, as with mogadm.
 const TRACKER_DEFAULT: &str = "127.0.0.1:7001";
@@ -79,15 +82,6 @@ impl Shown {
             json: serde_json::to_value(document)?,
         })
     }
-}
-
-/// How a result is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
 }
 
 /// Runs one command and prints its result. `trackers` is what the operator named.
