@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{
     Shown,
     nouns::{self, Device, Host, gib},
+    text_of,
 };
 use crate::client::{Endpoint, tracker::TrackerConnection};
 
@@ -114,32 +115,32 @@ fn field(usage: &str, name: &str) -> u64 {
 }
 
 fn findings(findings: &[Finding]) -> String {
-    findings
-        .iter()
-        .map(|finding| match &finding.problem {
-            None => format!("  {} ... OK\n", finding.name),
-            Some(problem) => format!("  {} ... REQUEST FAILURE: {problem}\n", finding.name),
-        })
-        .collect()
+    text_of(findings.iter().map(|finding| match &finding.problem {
+        None => format!("  {} ... OK", finding.name),
+        Some(problem) => format!("  {} ... REQUEST FAILURE: {problem}", finding.name),
+    }))
 }
 
 fn table(usages: &[Usage]) -> String {
     let rule = "  ---- ------------ ---------- ---------- ---------- ------";
-    let mut text = format!(
-        "  host device         size(G)    used(G)    free(G)   use%   ob state   I/O%\n{rule} ---------- -----\n"
-    );
-    for usage in usages {
-        let place = format!("[{:>2}] {:<12}", usage.hostid, format!("dev{}", usage.devid));
-        text += &format!(
-            "  {place} {} {:>10} {:>5}\n",
-            space(usage.mb_total, usage.mb_used),
-            usage.observed_state,
-            usage.utilization
-        );
-    }
+    let line = |usage: &Usage| {
+        let device = format!("dev{}", usage.devid);
+        let space = space(usage.mb_total, usage.mb_used);
+        format!(
+            "  [{:>2}] {device:<12} {space} {:>10} {:>5}",
+            usage.hostid, usage.observed_state, usage.utilization
+        )
+    };
     let total = usages.iter().map(|usage| usage.mb_total).sum();
     let used = usages.iter().map(|usage| usage.mb_used).sum();
-    text + &format!("{rule}\n{:>19} {}\n", "total:", space(total, used))
+    let mut lines = vec![
+        "  host device         size(G)    used(G)    free(G)   use%   ob state   I/O%".to_owned(),
+        format!("{rule} ---------- -----"),
+    ];
+    lines.extend(usages.iter().map(line));
+    lines.push(rule.to_owned());
+    lines.push(format!("{:>19} {}", "total:", space(total, used)));
+    text_of(lines)
 }
 
 fn space(total: u64, used: u64) -> String {

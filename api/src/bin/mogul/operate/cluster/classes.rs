@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use super::{
     Shown, done, given,
     nouns::{self, Domain},
+    text_of,
 };
 use crate::client::tracker::TrackerConnection;
 
@@ -64,7 +65,7 @@ pub(in crate::operate) struct ClassOptions {
     /// How many copies, at least 1.
     #[arg(long)]
     mindevcount: Option<String>,
-    /// Where they lie, such as MultipleHosts().
+    /// Where they lie, such as `MultipleHosts()`.
     #[arg(long)]
     replpolicy: Option<String>,
     /// The digest that is kept of each file: MD5, SHA-1 or NONE.
@@ -162,29 +163,24 @@ async fn list(tracker: &mut TrackerConnection) -> anyhow::Result<Shown> {
 }
 
 fn table(domains: &[Domain]) -> String {
-    let mut text = format!(
-        " {:<20} {:<20} {:>11}   {:<12} {}\n",
-        "domain", "class", "mindevcount", "replpolicy", "hashtype"
-    );
     let rule = |length: usize| "-".repeat(length);
-    text += &format!(
-        "{} {} {} {} {}\n",
-        rule(20),
-        rule(20),
-        rule(13),
-        rule(12),
-        rule(7)
-    );
+    let mut lines = vec![
+        format!(
+            " {:<20} {:<20} {:>11}   {:<12} {}",
+            "domain", "class", "mindevcount", "replpolicy", "hashtype"
+        ),
+        [20, 20, 13, 12, 7].map(rule).join(" "),
+    ];
     for domain in domains {
-        for class in &domain.classes {
-            text += &format!(
-                " {:<20} {:<20} {:>6}        {} {}\n",
+        lines.extend(domain.classes.iter().map(|class| {
+            format!(
+                " {:<20} {:<20} {:>6}        {} {}",
                 domain.name, class.name, class.mindevcount, class.replpolicy, class.hashtype
-            );
-        }
-        text.push('\n');
+            )
+        }));
+        lines.push(String::new());
     }
-    text
+    text_of(lines)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{
     Shown, done, given,
     nouns::{self, Device, Host, gib},
+    text_of,
 };
 use crate::client::tracker::TrackerConnection;
 
@@ -123,32 +124,30 @@ fn number(device: &str) -> &str {
 }
 
 fn list(hosts: &[Host], devices: &[Device]) -> String {
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for host in hosts {
-        text += &format!("{} [{}]: {}\n", host.hostname, host.hostid, host.status);
-        text += &format!(
-            "{:>16} {:>10} {:>10} {:>10} {:>10}\n",
-            "", "used(G)", "free(G)", "total(G)", "weight(%)"
-        );
-        for device in devices.iter().filter(|device| device.hostid == host.hostid) {
-            text += &format!(
-                "{:>7}: {:>7} {:>10.3} {:>10.3} {:>10.3} {:>10}\n",
+        lines.push(format!("{} [{}]: {}", host.hostname, host.hostid, host.status));
+        lines.push("                    used(G)    free(G)   total(G)  weight(%)".to_owned());
+        let theirs = devices.iter().filter(|device| device.hostid == host.hostid);
+        lines.extend(theirs.map(|device| {
+            format!(
+                "{:>7}: {:>7} {:>10.3} {:>10.3} {:>10.3} {:>10}",
                 format!("dev{}", device.devid),
                 device.status,
                 gib(device.mb_used),
                 gib(device.mb_free),
                 gib(device.mb_total),
                 device.weight
-            );
-        }
-        text.push('\n');
+            )
+        }));
+        lines.push(String::new());
     }
-    text
+    text_of(lines)
 }
 
 fn summary(hosts: &[Host], devices: &[Device]) -> Shown {
-    let mut text = "Hostname        HostID  Status   used(G)  free(G) total(G)    %Used\n".to_owned();
-    let mut lines = Vec::new();
+    let mut lines = vec!["Hostname        HostID  Status   used(G)  free(G) total(G)    %Used".to_owned()];
+    let mut documents = Vec::new();
     for host in hosts {
         let living = |device: &&Device| device.hostid == host.hostid && device.status != "dead";
         let sum = |of: fn(&Device) -> u64| devices.iter().filter(living).map(of).sum::<u64>();
@@ -162,23 +161,23 @@ fn summary(hosts: &[Host], devices: &[Device]) -> Shown {
         } else {
             100.0 * gib(used) / gib(total)
         };
-        text += &format!(
-            "{:<15} [{:>4}]: {:>6}  {:>8.3} {:>8.3} {:>8.3} {percent:>8.2}\n",
+        lines.push(format!(
+            "{:<15} [{:>4}]: {:>6}  {:>8.3} {:>8.3} {:>8.3} {percent:>8.2}",
             host.hostname,
             host.hostid,
             host.status,
             gib(used),
             gib(free),
             gib(total),
-        );
-        lines.push(json!({
+        ));
+        documents.push(json!({
             "hostname": host.hostname, "hostid": host.hostid, "status": host.status,
             "mb_used": used, "mb_free": free, "mb_total": total,
         }));
     }
     Shown {
-        text,
-        json: lines.into(),
+        text: text_of(lines),
+        json: documents.into(),
     }
 }
 

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use mogul_tracker::clock::{Clock, SystemClock};
 use serde::Serialize;
 
-use super::{Shown, done};
+use super::{Shown, done, text_of};
 use crate::client::tracker::{Pairs, TrackerConnection, TrackerError};
 
 /// How often `taillog` asks for new entries.
@@ -155,11 +155,10 @@ fn status(pairs: &Pairs) -> String {
         0 => "0.00".to_owned(),
         end => hundredths(checked.min(end).saturating_mul(10_000) / end),
     };
-    let found: String = pairs
+    let found = pairs
         .iter()
-        .filter(|(name, value)| name.starts_with("num_") && *value != "0")
-        .map(|(name, value)| format!("{:>11}: {value}\n", format!("[{name}]")))
-        .collect();
+        .filter(|(name, value)| name.starts_with("num_") && *value != "0");
+    let found = text_of(found.map(|(name, value)| format!("{:>11}: {value}", format!("[{name}]"))));
     format!(
         "\n    Running: {running}\n     Status: {checked} / {end} ({percent}%)\n       \
          Time: {seconds}s ({rate} fids/s; {remain}s remain)\n Check Type: {kind}\n\n{found}\n"

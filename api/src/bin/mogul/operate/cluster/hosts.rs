@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use super::{
     Shown, done, given,
     nouns::{self, Host},
+    text_of,
 };
 use crate::client::tracker::TrackerConnection;
 
@@ -110,7 +111,7 @@ pub(super) async fn run(tracker: &mut TrackerConnection, command: HostCommand) -
 }
 
 fn list(hosts: &[Host]) -> String {
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for host in hosts {
         let address = format!("{}:{}", host.hostip, host.http_port);
         let columns = [
@@ -119,11 +120,10 @@ fn list(hosts: &[Host]) -> String {
             ("AltIP:", &host.altip),
             ("AltMask:", &host.altmask),
         ];
-        text += &format!("{} [{}]: {}\n", host.hostname, host.hostid, host.status);
-        for (name, value) in columns.iter().filter(|(_, value)| !value.is_empty()) {
-            text += &format!("  {name:9} {value}\n");
-        }
-        text.push('\n');
+        lines.push(format!("{} [{}]: {}", host.hostname, host.hostid, host.status));
+        let given = columns.iter().filter(|(_, value)| !value.is_empty());
+        lines.extend(given.map(|(name, value)| format!("  {name:9} {value}")));
+        lines.push(String::new());
     }
-    text
+    text_of(lines)
 }

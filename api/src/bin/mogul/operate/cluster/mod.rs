@@ -112,6 +112,14 @@ pub(super) async fn run(command: ClusterCommand, trackers: Option<&str>, form: F
     Ok(())
 }
 
+/// A text of these lines.
+fn text_of(lines: impl IntoIterator<Item = String>) -> String {
+    lines
+        .into_iter()
+        .flat_map(|line| [line, "\n".to_owned()])
+        .collect()
+}
+
 /// Sends a command whose success has nothing to show.
 async fn done(
     tracker: &mut TrackerConnection,

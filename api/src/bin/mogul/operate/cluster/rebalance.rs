@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::{Shown, done};
+use super::{Shown, done, text_of};
 use crate::client::tracker::TrackerConnection;
 
 /// What is done with rebalance.
@@ -51,9 +51,7 @@ pub(super) async fn run(tracker: &mut TrackerConnection, command: RebalanceComma
             let pairs = tracker.request("rebalance_test", &[]).await?;
             let policy = policy(tracker).await?;
             let (from, to) = (list(pairs.get("sdevs")), list(pairs.get("ddevs")));
-            let lines = |devices: &[&str]| -> String {
-                devices.iter().map(|device| format!(" - {device}\n")).collect()
-            };
+            let lines = |devices: &[&str]| text_of(devices.iter().map(|device| format!(" - {device}")));
             let text = format!(
                 "Tested rebalance policy...\nPolicy: {policy}\n\nSource devices:\n{}Destination devices:\n{}",
                 lines(&from),
@@ -90,9 +88,7 @@ async fn status(tracker: &mut TrackerConnection) -> anyhow::Result<Shown> {
         .split_ascii_whitespace()
         .filter_map(|pair| pair.split_once('='))
         .collect();
-    let lines: String = state
-        .iter()
-        .map(|(name, value)| format!("{name:>25} = {value}").trim_end().to_owned() + "\n")
-        .collect();
+    let line = |(name, value): (&&str, &&str)| format!("{name:>25} = {value}").trim_end().to_owned();
+    let lines = text_of(state.iter().map(line));
     Shown::of(format!("{running}\nRebalance status:\n{lines}"), &state)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Subcommand;
 
-use super::{Shown, done};
+use super::{Shown, done, text_of};
 use crate::client::tracker::TrackerConnection;
 
 /// What is done with the cluster's settings.
@@ -32,10 +32,7 @@ pub(super) async fn run(tracker: &mut TrackerConnection, command: SettingsComman
                     (key, pairs.get(&format!("value_{index}")))
                 })
                 .collect();
-            let lines: String = settings
-                .iter()
-                .map(|(key, value)| format!("{key:>25} = {value}\n"))
-                .collect();
+            let lines = text_of(settings.iter().map(|(key, value)| format!("{key:>25} = {value}")));
             Shown::of(lines, &settings)
         }
         SettingsCommand::Set { key, value } => {
