@@ -11,7 +11,8 @@ use super::{
 /// `create_domain`: makes a domain.
 pub(super) async fn create_domain(face: &Face, args: &Args) -> Result<Answer, Refusal> {
     let text = args.required("domain", Code::NoDomain)?;
-    let name = DomainName::parse(text).ok_or(Error::InvalidDomainName)?;
+    let reason = || format!("A domain has a name of 1 to {} characters", DomainName::CHARS_MAX);
+    let name = DomainName::parse(text).ok_or_else(|| Refusal::with(Code::Failure, reason()))?;
     face.tracker().create_domain(&name).await?;
     Ok(Answer::new().pair("domain", name))
 }

@@ -23,8 +23,9 @@ use crate::{
 
 /// How long a node may take to tell how full a device is (MogileFS `conn_timeout`).
 const DEADLINE: Duration = Duration::from_secs(2);
-/// How long a node may take for the files that are written to see whether it takes any: it may sync them on a busy disk.
-const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a node may take for all files that are written to see whether it takes any. Its disk may be busy and sync them; but
+/// the next round waits for it.
+const WRITE_DEADLINE: Duration = Duration::from_secs(5);
 /// How often it is tried whether a device of another process takes files.
 const TRY_EVERY: Duration = Duration::from_secs(15);
 /// Names of the files that are written for it: several trackers seldom use the same at once.
@@ -142,27 +143,27 @@ impl Monitor {
             },
         };
         let tried = async {
-            if node.try_writing(device, &trial).await? == Tried::Differs {
+            let mut tried = node.try_writing(device, &trial).await?;
+            if tried == Tried::Differs {
                 // Another tracker may have written under the same name meanwhile.
-                return node.try_writing(device, &trial).await;
+                tried = node.try_writing(device, &trial).await?;
             }
-            Ok(Tried::ReadBack)
+            match tried {
+                Tried::Differs => Ok(None),
+                // A node that hangs up on the wrong digest takes files all the same.
+                Tried::ReadBack => Ok(Some(node.rejects_bad_md5(device).await.ok())),
+            }
         };
+        let tried = self.in_time(WRITE_DEADLINE, tried).await;
         seen.tried = Some(self.0.now());
-        seen.state = match self.in_time(WRITE_DEADLINE, tried).await {
-            Ok(Tried::ReadBack) => Observed::Writable,
-            Ok(Tried::Differs) => Observed::Readable,
-            Err(error) => {
-                if before.observed != Observed::Readable {
-                    tracing::warn!(devid = device.get(), error, "device takes no files");
-                }
-                Observed::Readable
-            }
+        seen.state = match &tried {
+            Ok(Some(_)) => Observed::Writable,
+            Ok(None) | Err(_) => Observed::Readable,
         };
-        if seen.state == Observed::Writable {
-            let rejects = self.in_time(WRITE_DEADLINE, node.rejects_bad_md5(device)).await;
-            seen.rejects_bad_md5 = rejects.ok();
+        if let (Err(error), false) = (&tried, before.observed == Observed::Readable) {
+            tracing::warn!(devid = device.get(), error, "device takes no files");
         }
+        seen.rejects_bad_md5 = tried.ok().flatten().flatten();
     }
 
     fn publish(&self, device: DevId, seen: Observation) {
