@@ -61,6 +61,10 @@ pub(super) async fn violations(
         if object.replicas.len() != usize::from(at_rest.copies) {
             wrong.push(format!("{name} has copies on {:?}", object.replicas));
         }
+        // What is not digested yet cannot be told from rot.
+        if object.crc64.is_none() {
+            wrong.push(format!("{name} is not digested"));
+        }
         for device in &object.replicas {
             if at_rest.blow == Some((*device, Blow::Drain)) {
                 wrong.push(format!("{name} is still on {device}"));
