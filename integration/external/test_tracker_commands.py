@@ -61,7 +61,7 @@ COMMANDS = {
 }
 
 #: Lines and what they must be answered: a refusal's code, or OK and a pattern of the pairs. `{d}` is a fresh domain with the
-#: file `here` (4 bytes) and the class `one`, `{h}` a fresh host, `{n}` the number of its device, `{ip}` a fresh address.
+#: file `here` (4 bytes, at `{url}` on device `{on}`) and the class `one`, `{h}` a fresh host, `{n}` the number of its device, `{ip}` a fresh address.
 #: Each line breaks what the next one mends, so that the order of the tests shows.
 LINES = """
 create_open                                                                 no_domain
@@ -83,7 +83,7 @@ create_close domain={d}&fid=1                                               no_d
 create_close domain={d}&fid=1&devid=1                                       no_path
 create_close domain={d}&fid=1&devid=1&path=x&checksum=MD5:xyz               invalid_checksum_format
 create_close domain={d}&fid=1&devid=1&path=x                                bogus_args
-create_close domain={d}&fid={fid}&devid=1&path={url}                        no_temp_file
+create_close domain={d}&fid={fid}&devid={on}&path={url}                     no_temp_file
 updateclass key=here                                                        no_domain
 updateclass domain=nosuch&key=here&class=one                                unreg_domain
 updateclass domain={d}&class=one                                            no_key
@@ -302,7 +302,8 @@ def test_each_line_gets_its_answer_in_the_originals_order_of_refusals(tracker, d
     tracker.store(domain, "other", b"1234")
     tracker.must("create_class", domain=domain, class_="one", mindevcount=1)
     url = tracker.must("get_paths", domain=domain, key="here")["path1"]
-    known = {"d": domain, "fid": fid, "url": url, "h": "nodex", "ip": "127.0.9.9", "n": 77}
+    on = re.search(r"/dev(\d+)/", url)[1]
+    known = {"d": domain, "fid": fid, "url": url, "on": on, "h": "nodex", "ip": "127.0.9.9", "n": 77}
     wrong = []
 
     for line in LINES:
