@@ -264,3 +264,100 @@ fn a_mogdbsetup_without_consent_does_nothing() {
     );
     assert!(!database.exists());
 }
+
+/// What the monitor, the replicator and the deleter of an original tracker send to a node, as recorded, with the status that
+/// the original node answers. `{node}` stands for the host.
+const OF_AN_ORIGINAL_TRACKER: [(&str, &str, u16); 11] = [
+    (
+        "GET /dev1/usage HTTP/1.0\r\nKeep-Alive: 300\r\nConnection: Keep-Alive, keep-alive\r\nHost: {node}\r\n\r\n",
+        "",
+        200,
+    ),
+    (
+        "MKCOL /dev1/test-write/ HTTP/1.1\r\nConnection: Keep-Alive, keep-alive\r\nHost: {node}\r\nContent-Length: 0\r\n\r\n",
+        "",
+        400,
+    ),
+    (
+        "PUT /dev1/test-write/test-write-1 HTTP/1.1\r\nHost: {node}\r\nContent-Type: application/octet-stream\r\nContent-Length: 22\r\n\r\n",
+        "time=1795335452 rand=1",
+        200,
+    ),
+    (
+        "GET /dev1/test-write/test-write-1 HTTP/1.0\r\nConnection: Keep-Alive, keep-alive\r\nHost: {node}\r\n\r\n",
+        "",
+        200,
+    ),
+    (
+        "PUT /dev1/test-write/test-md5 HTTP/1.1\r\nHost: {node}\r\nContent-MD5: kDPg4wXyR8DDyA0MeEjIsw==\r\nContent-Length: 1\r\n\r\n",
+        ".",
+        400,
+    ),
+    (
+        "MKCOL /dev1/0/ HTTP/1.1\r\nHost: {node}\r\nContent-Length: 0\r\n\r\n",
+        "",
+        400,
+    ),
+    (
+        "PUT /dev1/0/000/500/0000500002.fid HTTP/1.0\r\nConnection: keep-alive\r\nContent-length: 11\r\n\r\n",
+        "hello world",
+        200,
+    ),
+    (
+        "HEAD /dev1/0/000/500/0000500002.fid HTTP/1.1\r\nKeep-Alive: 300\r\nHost: {node}\r\n\r\n",
+        "",
+        200,
+    ),
+    (
+        "GET /dev1/0/000/500/0000500002.fid HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        "",
+        200,
+    ),
+    (
+        "DELETE /dev1/0/000/500/0000500002.fid HTTP/1.1\r\nHost: {node}\r\n\r\n",
+        "",
+        204,
+    ),
+    (
+        "HEAD /dev1/0/000/500/0000500002.fid HTTP/1.1\r\nHost: {node}\r\n\r\n",
+        "",
+        404,
+    ),
+];
+
+#[test]
+fn an_original_tracker_is_answered_on_one_connection() {
+    let root = docroot();
+    let store = node(root.path(), &[]);
+    let mut stream = TcpStream::connect(&store.ports["storage"]).unwrap();
+    let mut answers = BufReader::new(stream.try_clone().unwrap());
+
+    for (head, body, expected) in OF_AN_ORIGINAL_TRACKER {
+        let head = head.replace("{node}", &store.ports["storage"]);
+        write!(stream, "{head}{body}").unwrap();
+        let (mut lines, mut length) = (Vec::new(), 0);
+        loop {
+            let mut line = String::new();
+            assert_ne!(
+                answers.read_line(&mut line).unwrap(),
+                0,
+                "closed after {head}{lines:?}"
+            );
+            if line == "\r\n" {
+                break;
+            }
+            if let Some(text) = line.strip_prefix("Content-Length: ") {
+                length = text.trim().parse().unwrap();
+            }
+            lines.push(line);
+        }
+        assert_eq!(lines[0][9..12], expected.to_string(), "{head}");
+        if !head.starts_with("HEAD") {
+            let mut content = vec![0; length];
+            answers.read_exact(&mut content).unwrap();
+            if head.contains("GET /dev1/0/") {
+                assert_eq!(content, b"hello world");
+            }
+        }
+    }
+}

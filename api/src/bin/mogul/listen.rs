@@ -79,6 +79,15 @@ pub(crate) struct Limits {
     body: Duration,
 }
 
+/// How the names of headers are written in answers. HTTP does not care; scripts do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HeaderNames {
+    /// In lower case.
+    Lower,
+    /// `Content-Length`, as mogstored writes them: clients in Perl look for that.
+    Titled,
+}
+
 /// How a port is served.
 #[derive(Debug, Clone)]
 pub(crate) struct Serving {
@@ -88,6 +97,8 @@ pub(crate) struct Serving {
     pub(crate) tls: Option<Tls>,
     /// Who may connect; others are hung up on.
     pub(crate) networks: Networks,
+    /// How the names of headers are written.
+    pub(crate) names: HeaderNames,
     /// What the port bears.
     pub(crate) limits: Limits,
     /// Ends the accept loop; running requests finish, idle connections close.
@@ -278,6 +289,7 @@ where
         .header_read_timeout(serving.limits.idle)
         .max_header_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
+        .title_case_headers(serving.names == HeaderNames::Titled)
         .max_buf_size(BUFFER_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);

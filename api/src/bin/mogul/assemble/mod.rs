@@ -37,7 +37,7 @@ use tracing::{info, warn};
 
 use crate::{
     config::{Config, Flags},
-    listen::{Limits, Listener, Serving},
+    listen::{HeaderNames, Limits, Listener, Serving},
     logging,
     originals::Given,
     shutdown::{Finish, Signals},
@@ -66,6 +66,7 @@ impl Life {
             face,
             tls: None,
             networks: Networks::default(),
+            names: HeaderNames::Lower,
             limits: Limits::of(config),
             stop: self.stop.clone(),
             tasks: self.tasks.clone(),

@@ -10,7 +10,7 @@ use mogul_storage::{
 use super::Life;
 use crate::{
     config::Config,
-    listen::{ListenError, Listener, Serving},
+    listen::{HeaderNames, ListenError, Listener, Serving},
 };
 
 /// The open ports of a storage node.
@@ -60,6 +60,7 @@ impl NodePorts {
     pub(super) fn serve(self, node: StorageNode, config: &Config, life: &Life) {
         let serving = |face| Serving {
             networks: config.trusted_networks.clone(),
+            names: HeaderNames::Titled,
             ..life.serving(face, config)
         };
         super::warn_if_open(&self.http, "storage.listen", config);

@@ -170,19 +170,17 @@ fn given(values: &BTreeMap<String, String>) -> anyhow::Result<Given> {
             "db_user" => given.set("db.user", value),
             "db_pass" => given.set("db.password", value),
             "conf_port" => port = value,
-            "listen" => {}
             "listener_jobs" => given.set("tracker.query_workers", value),
             "query_jobs" if !values.contains_key("listener_jobs") => {
-                given.set("tracker.query_workers", value)
+                given.set("tracker.query_workers", value);
             }
-            "query_jobs" => {}
             "min_free_space" => given.set("storage.min_free", &format!("{value}MiB")),
             "default_mindevcount" => given.set("classes.copies", value),
             "debug" if !off(value) => given.set("log", "debug"),
-            "debug" => {}
             "daemonize" if !off(value) => given.ground = Ground::Background,
-            "daemonize" => {}
             "pidfile" => given.pidfile(value)?,
+            // The first is looked at below, the others ask for what is the default.
+            "listen" | "query_jobs" | "debug" | "daemonize" => {}
             _ => given.remark(key, MOOT),
         }
     }

@@ -80,16 +80,15 @@ fn given(values: &BTreeMap<String, String>) -> anyhow::Result<Given> {
     };
     for (key, value) in values {
         match key.as_str() {
-            "config" | "skipconfig" => {}
             "httplisten" => given.set("storage.listen", &address(value)),
             "mgmtlisten" => given.set("sidechannel.listen", &address(value)),
             "docroot" => given.set("storage.docroot", value),
             "maxconns" => given.set("http.connections_max", value),
             "iostat" if value == "0" => given.set("sidechannel.watch", "off"),
-            "iostat" => {}
             "daemonize" if value != "0" => given.ground = Ground::Background,
-            "daemonize" => {}
             "pidfile" => given.pidfile(value)?,
+            // The first two were looked at before, the others ask for what is the default.
+            "config" | "skipconfig" | "iostat" | "daemonize" => {}
             "server" if value == "perlbal" => {}
             _ => given.remark(key, MOOT),
         }
