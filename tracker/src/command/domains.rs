@@ -6,7 +6,7 @@ use crate::{
     Error, Tracker,
     jobs::JobName,
     meta::{Tx, buckets, classes, domains},
-    model::{Bucket, ClassId, DomainId, DomainName},
+    model::{Bucket, ClassId, DomainId, DomainName, UserId},
     view::DomainView,
 };
 
@@ -33,12 +33,13 @@ impl Tracker {
     /// # Errors
     /// [`Error::DomainExists`], [`Error::Exhausted`], [`Error::Database`].
     pub async fn create_domain(&self, name: &DomainName) -> Result<(), Error> {
-        let wanted = name.clone();
+        let (now, wanted) = (self.now(), name.clone());
         let create = self.db().write(move |tx| {
             let name = wanted.clone();
             Box::pin(async move {
                 match made(tx, &name).await? {
-                    Making::Made(_) => Ok(()),
+                    // Root owns what has no row, too; but S3 shows when a bucket was made.
+                    Making::Made(domain) => buckets::bucket_added(tx, domain, &UserId::root(), now).await,
                     Making::There(_) => Err(Error::DomainExists),
                 }
             })

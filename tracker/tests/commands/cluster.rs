@@ -5,6 +5,7 @@ use std::time::Duration;
 use mogul_storage::{DevId, HashType};
 use mogul_tracker::{
     Error, Tracker,
+    clock::Clock as _,
     command::{
         Change,
         classes::{CreateClass, UpdateClass},
@@ -94,7 +95,11 @@ async fn a_domain_is_a_bucket_of_root_until_it_is_deleted() {
         let tracker = &world.tracker;
 
         tracker.create_domain(&domain("döm 2")).await.unwrap();
-        assert_eq!(tracker.bucket("döm 2").await.unwrap().owner, UserId::root());
+        let bucket = tracker.bucket("döm 2").await.unwrap();
+        assert_eq!(
+            (bucket.owner, bucket.created),
+            (UserId::root(), world.clock.now())
+        );
         refused!(tracker.create_domain(&domain("döm 2")).await, Error::DomainExists);
         refused!(
             tracker.create_domain(&domain("bucket")).await,

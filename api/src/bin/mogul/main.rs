@@ -36,6 +36,7 @@ use crate::{
 #[command(
     name = "mogul",
     version,
+    about = "An S3 object store that is also a complete MogileFS",
     subcommand_required = true,
     arg_required_else_help = true
 )]
