@@ -46,11 +46,15 @@ async fn every_command_has_a_twin_or_a_reason() {
 async fn twins_do_the_same_to_the_database() {
     let mut pair = Pair::new().await;
 
-    hosts_and_devices(&mut pair).await;
-    domains_and_classes(&mut pair).await;
+    hosts(&mut pair).await;
+    devices(&mut pair).await;
+    domains(&mut pair).await;
+    classes(&mut pair).await;
     settings(&mut pair).await;
-    files(&mut pair).await;
-    repairs(&mut pair).await;
+    files_found(&mut pair).await;
+    files_changed(&mut pair).await;
+    fsck(&mut pair).await;
+    rebalance(&mut pair).await;
     the_end(&mut pair).await;
 
     let acted: BTreeSet<&str> = pair.acted();
@@ -87,7 +91,7 @@ async fn both_doors_are_counted_by_what_was_asked_of_them() {
     }
 }
 
-async fn hosts_and_devices(pair: &mut Pair) {
+async fn hosts(pair: &mut Pair) {
     let path = "/admin/v1/hosts";
     let host = json!({"name": "far", "ip": "10.0.0.9", "port": 7500, "status": "alive"});
     pair.both(
@@ -141,7 +145,9 @@ async fn hosts_and_devices(pair: &mut Pair) {
         json!(null),
     )
     .await;
+}
 
+async fn devices(pair: &mut Pair) {
     let path = "/admin/v1/devices";
     let device = json!({"devid": 9, "host": "far", "status": "down"});
     pair.both(
@@ -193,7 +199,7 @@ async fn hosts_and_devices(pair: &mut Pair) {
     .await;
 }
 
-async fn domains_and_classes(pair: &mut Pair) {
+async fn domains(pair: &mut Pair) {
     let path = "/admin/v1/domains";
     pair.both(
         "create_domain domain=photos",
@@ -226,7 +232,9 @@ async fn domains_and_classes(pair: &mut Pair) {
     )
     .await;
     pair.read("get_domains ", path).await;
+}
 
+async fn classes(pair: &mut Pair) {
     let path = "/admin/v1/domains/photos/classes";
     let class =
         json!({"name": "thumbs", "mindevcount": 1, "replpolicy": "MultipleHosts(1)", "hashtype": "MD5"});
@@ -311,7 +319,7 @@ async fn settings(pair: &mut Pair) {
     pair.read("server_settings ", "/admin/v1/settings").await;
 }
 
-async fn files(pair: &mut Pair) {
+async fn files_found(pair: &mut Pair) {
     for key in ["one", "two", "three"] {
         pair.store(key).await;
     }
@@ -343,6 +351,10 @@ async fn files(pair: &mut Pair) {
         copy,
     )
     .await;
+}
+
+async fn files_changed(pair: &mut Pair) {
+    let one = "/admin/v1/domains/photos/files/one";
     pair.both(
         "updateclass domain=photos&key=one&class=thumbs",
         "PATCH",
@@ -386,7 +398,7 @@ async fn files(pair: &mut Pair) {
     .await;
 }
 
-async fn repairs(pair: &mut Pair) {
+async fn fsck(pair: &mut Pair) {
     pair.both(
         "replicate_now ",
         "POST",
@@ -422,7 +434,9 @@ async fn repairs(pair: &mut Pair) {
     pair.read("fsck_getlog ", "/admin/v1/fsck/log").await;
     pair.both("fsck_clearlog ", "DELETE", "/admin/v1/fsck/log", json!(null))
         .await;
+}
 
+async fn rebalance(pair: &mut Pair) {
     let run = "/admin/v1/rebalance/run";
     let policy = "/admin/v1/rebalance/policy";
     pair.read("rebalance_test ", "/admin/v1/rebalance/devices").await;
