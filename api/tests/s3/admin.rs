@@ -380,101 +380,59 @@ async fn the_openapi_document_has_every_operation_once_and_describes_all_of_it()
     }
 }
 
+/// What operators can ask wrongly: method and path, body, status, name of the refusal.
+const WRONG: &[(&str, &str, u16, &str)] = &[
+    ("GET /admin/v1/hosts/none", "", 404, "unknown-host"),
+    ("DELETE /admin/v1/hosts/local", "", 409, "host-not-empty"),
+    ("PATCH /admin/v1/hosts/local", r#"{"port": 0}"#, 400, "invalid"),
+    (
+        "PATCH /admin/v1/hosts/local",
+        r#"{"port": "x"}"#,
+        422,
+        "invalid-body",
+    ),
+    ("PATCH /admin/v1/hosts/local", "[null]", 422, "invalid-body"),
+    ("GET /admin/v1/devices/99", "", 404, "unknown-device"),
+    ("GET /admin/v1/devices/x", "", 400, "invalid-path"),
+    ("GET /admin/v1/devices?after=x", "", 400, "invalid"),
+    (
+        "POST /admin/v1/domains",
+        r#"{"name": "bucket"}"#,
+        409,
+        "domain-exists",
+    ),
+    ("DELETE /admin/v1/domains/bucket", "", 409, "domain-not-empty"),
+    (
+        "DELETE /admin/v1/domains/bucket/classes/default",
+        "",
+        409,
+        "default-class",
+    ),
+    (
+        "PUT /admin/v1/settings/schema_version",
+        r#"{"value": "1"}"#,
+        403,
+        "setting-read-only",
+    ),
+    ("GET /admin/v1/domains/bucket/files/none", "", 404, "unknown-key"),
+    ("GET /admin/v1/domains/none/files", "", 404, "unknown-domain"),
+    ("GET /admin/v1/fids/999999", "", 404, "unknown-key"),
+    ("GET /admin/v1/rebalance/state", "", 404, "no-rebalance-state"),
+];
+
 #[tokio::test]
-async fn what_is_wrong_with_a_cluster_resource_is_told_by_status_and_field() {
+async fn what_is_wrong_with_a_cluster_resource_is_told_by_status_and_name() {
     let world = World::new().await;
     world.bucket("bucket").await;
     world.put("/bucket/key", "four").await;
 
-    for (method, path, body, expected) in [
-        ("GET", "/admin/v1/hosts/none", json!(null), (404, "unknown-host")),
-        (
-            "DELETE",
-            "/admin/v1/hosts/local",
-            json!(null),
-            (409, "host-not-empty"),
-        ),
-        (
-            "PATCH",
-            "/admin/v1/hosts/local",
-            json!({"port": 0}),
-            (400, "invalid"),
-        ),
-        (
-            "PATCH",
-            "/admin/v1/hosts/local",
-            json!({"port": "x"}),
-            (422, "invalid-body"),
-        ),
-        (
-            "PATCH",
-            "/admin/v1/hosts/local",
-            json!([null]),
-            (422, "invalid-body"),
-        ),
-        (
-            "GET",
-            "/admin/v1/devices/99",
-            json!(null),
-            (404, "unknown-device"),
-        ),
-        ("GET", "/admin/v1/devices/x", json!(null), (400, "invalid-path")),
-        ("GET", "/admin/v1/devices?after=x", json!(null), (400, "invalid")),
-        (
-            "POST",
-            "/admin/v1/domains",
-            json!({"name": "bucket"}),
-            (409, "domain-exists"),
-        ),
-        (
-            "DELETE",
-            "/admin/v1/domains/bucket",
-            json!(null),
-            (409, "domain-not-empty"),
-        ),
-        (
-            "DELETE",
-            "/admin/v1/domains/bucket/classes/default",
-            json!(null),
-            (409, "default-class"),
-        ),
-        (
-            "PUT",
-            "/admin/v1/settings/schema_version",
-            json!({"value": "1"}),
-            (403, "setting-read-only"),
-        ),
-        (
-            "GET",
-            "/admin/v1/domains/bucket/files/none",
-            json!(null),
-            (404, "unknown-key"),
-        ),
-        (
-            "GET",
-            "/admin/v1/domains/none/files",
-            json!(null),
-            (404, "unknown-domain"),
-        ),
-        ("GET", "/admin/v1/fids/999999", json!(null), (404, "unknown-key")),
-        (
-            "GET",
-            "/admin/v1/rebalance/state",
-            json!(null),
-            (404, "no-rebalance-state"),
-        ),
-    ] {
-        let call = match body {
-            Value::Null => call(method, path),
-            body => call(method, path)
-                .header("content-type", "application/json")
-                .body(body.to_string()),
-        };
-        assert_eq!(
-            world.problem(call).await,
-            refused(expected.0, expected.1),
-            "{method} {path}"
-        );
+    for (asked, body, status, name) in WRONG {
+        let (method, path) = asked.split_once(' ').unwrap();
+        let asking = call(method, path)
+            .header("content-type", "application/json")
+            .body(*body);
+
+        assert_eq!(world.problem(asking).await, refused(*status, name), "{asked}");
     }
 }
 
