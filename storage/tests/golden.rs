@@ -277,7 +277,7 @@ async fn a_watch_tells_of_every_device_again_and_again() {
 async fn a_line_without_end_is_refused_and_ends_the_connection() {
     let (_root, devices) = node();
     let (mut stream, _) = talk(devices);
-    stream.write_all(&[b'x'; 40 << 10]).await.unwrap();
+    stream.write_all(&vec![b'x'; 40 << 10]).await.unwrap();
 
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
