@@ -1,4 +1,4 @@
-"""Tags of objects (s3.md §14)."""
+"""Tags of objects and of buckets (s3.md §14)."""
 
 import pytest
 from botocore.exceptions import ClientError
@@ -84,3 +84,26 @@ def test_tags_of_nothing(s3, wire, bucket):
     assert (answer.status, answer.code()) == (400, "MalformedXML")
     nameless = b"<Tagging><TagSet><Tag><Key></Key><Value>1</Value></Tag></TagSet></Tagging>"
     assert wire.request("PUT", f"/{bucket}/k", "tagging", body=nameless).code() == "InvalidTag"
+
+
+def test_tags_of_a_bucket_are_put_read_and_taken_away(s3, bucket):
+    assert refused(s3.get_bucket_tagging, Bucket=bucket) == (404, "NoSuchTagSet")
+
+    put = s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": TAGS})
+
+    assert put["ResponseMetadata"]["HTTPStatusCode"] == 204
+    assert sorted(s3.get_bucket_tagging(Bucket=bucket)["TagSet"], key=str) == sorted(TAGS, key=str)
+    many = [{"Key": str(number), "Value": ""} for number in range(51)]
+    assert refused(s3.put_bucket_tagging, Bucket=bucket, Tagging={"TagSet": many}) == (400, "BadRequest")
+    s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": many[:50]})
+    assert len(s3.get_bucket_tagging(Bucket=bucket)["TagSet"]) == 50
+    assert s3.delete_bucket_tagging(Bucket=bucket)["ResponseMetadata"]["HTTPStatusCode"] == 204
+    assert refused(s3.get_bucket_tagging, Bucket=bucket) == (404, "NoSuchTagSet")
+
+
+def test_a_bucket_is_made_with_its_tags(s3, names):
+    name = names()
+
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"Tags": TAGS[:1]})
+
+    assert s3.get_bucket_tagging(Bucket=name)["TagSet"] == TAGS[:1]

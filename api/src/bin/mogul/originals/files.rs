@@ -1,5 +1,9 @@
 //! The originals' configuration files: `key = value`, a line each, in two dialects (MogileFS reference §25).
 
+use std::path::Path;
+
+use anyhow::Context;
+
 /// A line of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
@@ -7,6 +11,34 @@ pub(super) struct Line {
     pub(super) key: String,
     /// Its value, without blanks around it.
     pub(super) value: String,
+}
+
+/// The file that a command line names by `--config`, else the `usual` one if it is there; none after `--skipconfig`.
+pub(super) fn named<'a>(said: &'a [(&'static str, String)], usual: &'a str) -> Option<&'a Path> {
+    if said
+        .iter()
+        .any(|(name, value)| *name == "skipconfig" && value == "1")
+    {
+        return None;
+    }
+    let last = said.iter().rev().find(|(name, _)| *name == "config");
+    match last {
+        Some((_, path)) => Some(Path::new(path)),
+        None => Some(Path::new(usual)).filter(|usual| usual.exists()),
+    }
+}
+
+/// Reads a file by the rules of its program: [`mogilefsd`] or [`mogstored`].
+///
+/// # Errors
+/// It cannot be read, or is malformed.
+pub(super) fn lines_of(
+    path: &Path,
+    rules: fn(&str) -> Result<Vec<Line>, String>,
+) -> anyhow::Result<Vec<Line>> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
+    rules(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
 }
 
 /// Reads a `mogilefsd.conf`: a blank before the `=` is mandatory, comments have lines of their own.

@@ -2,8 +2,6 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use anyhow::Context;
-
 use super::{
     Given, Ground, files,
     options::{self, Opt},
@@ -123,14 +121,8 @@ pub(crate) fn of_file(path: &Path) -> anyhow::Result<Given> {
 /// What is wrong with either, in a line.
 pub(crate) fn of_command_line(arguments: impl IntoIterator<Item = String>) -> anyhow::Result<Given> {
     let said = options::parse(OPTIONS, arguments).map_err(anyhow::Error::msg)?;
-    let path = said.iter().rev().find(|(name, _)| *name == "config");
-    let skip = said
-        .iter()
-        .any(|(name, value)| *name == "skipconfig" && value == "1");
-    let mut values = match path {
-        _ if skip => BTreeMap::new(),
-        Some((_, path)) => read(Path::new(path))?,
-        None if Path::new(FILE).exists() => read(Path::new(FILE))?,
+    let mut values = match files::named(&said, FILE) {
+        Some(path) => read(path)?,
         None => BTreeMap::new(),
     };
     overlay(&mut values, said);
@@ -138,9 +130,7 @@ pub(crate) fn of_command_line(arguments: impl IntoIterator<Item = String>) -> an
 }
 
 fn read(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
-    let lines = files::mogilefsd(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+    let lines = files::lines_of(path, files::mogilefsd)?;
     Ok(lines.into_iter().map(|line| (line.key, line.value)).collect())
 }
 

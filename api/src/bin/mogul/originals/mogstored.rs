@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use super::{
     Given, Ground, files,
@@ -47,14 +47,8 @@ pub(crate) fn of_file(path: &Path) -> anyhow::Result<Given> {
 /// What is wrong with either, in a line.
 pub(crate) fn of_command_line(arguments: impl IntoIterator<Item = String>) -> anyhow::Result<Given> {
     let said = options::parse(OPTIONS, arguments).map_err(anyhow::Error::msg)?;
-    let path = said.iter().rev().find(|(name, _)| *name == "config");
-    let skip = said
-        .iter()
-        .any(|(name, value)| *name == "skipconfig" && value == "1");
-    let mut values = match path {
-        _ if skip => BTreeMap::new(),
-        Some((_, path)) => read(Path::new(path))?,
-        None if Path::new(FILE).exists() => read(Path::new(FILE))?,
+    let mut values = match files::named(&said, FILE) {
+        Some(path) => read(path)?,
         None => BTreeMap::new(),
     };
     values.extend(said.into_iter().map(|(name, value)| (name.to_owned(), value)));
@@ -62,9 +56,7 @@ pub(crate) fn of_command_line(arguments: impl IntoIterator<Item = String>) -> an
 }
 
 fn read(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
-    let lines = files::mogstored(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+    let lines = files::lines_of(path, files::mogstored)?;
     for line in &lines {
         if !OPTIONS.iter().any(|option| option.name == line.key) {
             bail!("{}: Unknown config setting: {}", path.display(), line.key);
