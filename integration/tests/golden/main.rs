@@ -78,7 +78,7 @@ async fn differs_only_where_we_want(db: Db) {
             .all(|difference| !difference.why.is_empty())
     );
     let mut seen = vec![false; wanted.len()];
-    let mut wrong = String::new();
+    let mut wrong = Vec::new();
     let names = |difference: &Difference, exchange: &Exchange| {
         difference.group == exchange.group && exchange.case.starts_with(&difference.case)
     };
@@ -97,7 +97,7 @@ async fn differs_only_where_we_want(db: Db) {
         match known {
             Some(known) => seen[known] = true,
             None => {
-                wrong += &format!(
+                wrong.push(format!(
                     "{database} {} [{}] {}\n  said  {}\n  heard {}\n  ours  {}\n",
                     exchange.id,
                     exchange.group,
@@ -105,14 +105,16 @@ async fn differs_only_where_we_want(db: Db) {
                     exchange.say.trim_end(),
                     mismatch.theirs,
                     mismatch.ours
-                );
+                ));
             }
         }
     }
     for (difference, _) in wanted.iter().zip(&seen).filter(|(_, seen)| !**seen) {
-        wrong += &format!("{database}: nothing differs any more at {difference:?}\n");
+        wrong.push(format!(
+            "{database}: nothing differs any more at {difference:?}\n"
+        ));
     }
-    assert!(wrong.is_empty(), "{wrong}");
+    assert!(wrong.is_empty(), "{}", wrong.concat());
 }
 
 #[tokio::test(flavor = "multi_thread")]

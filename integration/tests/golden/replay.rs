@@ -1,13 +1,10 @@
 //! Says the recording again. Fids, paths and devices that the original gave are replaced by those that ours gave.
 
-use std::{
-    collections::BTreeMap,
-    net::Ipv4Addr,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 use bytes::Bytes;
 use mogul_tracker::{
+    clock::{Clock, SystemClock},
     jobs::JobName,
     meta::{Db, Sql, Value, sql::sql},
 };
@@ -20,6 +17,9 @@ use crate::{
 
 /// How long to wait for a state that the original had reached by itself.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often to ask meanwhile.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// An answer that is not the recorded one.
 pub(crate) struct Mismatch {
@@ -79,9 +79,8 @@ pub(crate) async fn replay(
             });
         }
     }
-    tokio::time::timeout(PATIENCE, world.asked.cancelled())
-        .await
-        .expect("the recording ends with !shutdown");
+    // The recording ends with !shutdown.
+    world.asked.cancelled().await;
     world.end().await;
     mismatches
 }
@@ -89,7 +88,7 @@ pub(crate) async fn replay(
 /// Asks; again, while the answer to a question that changes nothing is not yet the recorded one.
 async fn ask(client: &mut Client, exchange: &Exchange, say: &str, theirs: &str) -> (String, String) {
     let theirs = shape(&exchange.say, theirs);
-    let end = Instant::now() + PATIENCE;
+    let end = SystemClock.now().after(PATIENCE);
     let reads = [
         "get_",
         "file_",
@@ -103,10 +102,10 @@ async fn ask(client: &mut Client, exchange: &Exchange, say: &str, theirs: &str) 
     loop {
         let answer = client.ask(say).await;
         let same = shape(&exchange.say, &answer) == theirs;
-        if same || !reads || Instant::now() > end || !waits(exchange) {
+        if same || !reads || SystemClock.now() > end || !waits(exchange) {
             return (theirs, answer);
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        SystemClock.sleep(PAUSE).await;
     }
 }
 
@@ -326,7 +325,7 @@ impl Given {
     fn fid_of(&self, path: &str) -> Option<&String> {
         self.fids
             .keys()
-            .find(|fid| path.contains(&format!("{:0>10}.fid", fid)))
+            .find(|fid| path.contains(&format!("{fid:0>10}.fid")))
     }
 
     /// Our path for a recorded one; of a device that was not given, on one that was not given.
@@ -382,12 +381,10 @@ fn other_device(devices: Option<&Vec<(String, String)>>, device: &str) -> String
     let Some(devices) = devices else {
         return device.to_owned();
     };
-    match devices.iter().find(|(theirs, _)| theirs == device) {
-        Some((_, ours)) => ours.clone(),
-        None => {
-            let free = ["1", "2", "3", "4", "5"].into_iter();
-            let mut free = free.filter(|device| devices.iter().all(|(_, ours)| ours != device));
-            free.next().unwrap().to_owned()
-        }
+    if let Some((_, ours)) = devices.iter().find(|(theirs, _)| theirs == device) {
+        return ours.clone();
     }
+    let free = ["1", "2", "3", "4", "5"].into_iter();
+    let mut free = free.filter(|device| devices.iter().all(|(_, ours)| ours != device));
+    free.next().unwrap().to_owned()
 }

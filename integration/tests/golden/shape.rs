@@ -28,7 +28,7 @@ pub(crate) fn shape(say: &str, answer: &str) -> String {
     }
     match answer.trim_end_matches("\r\n").split_once(' ') {
         Some(("OK", text)) if say.starts_with("fsck_getlog") => format!("OK {}", log(say, &pairs(text))),
-        Some(("OK", text)) => format!("OK {}", named(say, pairs(text)).join(" "))
+        Some(("OK", text)) => format!("OK {}", named(say, &pairs(text)).join(" "))
             .trim_end()
             .to_owned(),
         Some(("ERR", text)) => format!("ERR {}", masked(&without_place(text))),
@@ -65,7 +65,7 @@ fn masked(text: &str) -> String {
         } else {
             ""
         };
-        shape += &format!("<{alt}url>");
+        shape.extend(["<", alt, "url>"]);
         rest = &url[end..];
     }
     shape += rest;
@@ -111,8 +111,8 @@ fn rebalance(state: &str) -> String {
 }
 
 /// The pairs with numbers of rows replaced by what the rows are of.
-fn named(say: &str, pairs: BTreeMap<String, String>) -> Vec<String> {
-    let rows = rows(&pairs);
+fn named(say: &str, pairs: &BTreeMap<String, String>) -> Vec<String> {
+    let rows = rows(pairs);
     let word = say.split(' ').next().unwrap_or_default();
     let mut shape: Vec<String> = pairs
         .iter()
@@ -220,7 +220,9 @@ fn value_of(word: &str, field: &str, value: &str) -> Option<String> {
         "hostid" | "hostname" if word == "update_host" => "<one>".to_owned(),
         // How long it took, and whether a worker was there already.
         _ if field.starts_with("prof") || field.starts_with("replqueue_") => return None,
-        "mb_total" | "mb_used" | "mb_free" | "utilization" | "count" | "key_count" => "<n>".to_owned(),
+        "mb_total" | "mb_used" | "mb_free" | "utilization" | "count" | "key_count" | "dev_count" => {
+            "<n>".to_owned()
+        }
         "devid" | "host" if word != "get_devices" => {
             if value.is_empty() {
                 String::new()
@@ -229,7 +231,6 @@ fn value_of(word: &str, field: &str, value: &str) -> Option<String> {
             }
         }
         "devids" | "tempfile_devids" => value.split(',').map(|_| "<one>").collect::<Vec<_>>().join(","),
-        "dev_count" => "<n>".to_owned(),
         _ if field.ends_with("_fid") => digits_of(value),
         _ if field.ends_with("_time") || field.ends_with("_utime") || field.ends_with("nexttry") => {
             digits_of(value)

@@ -1,6 +1,11 @@
 //! A cluster of the recording's shape: three hosts, five devices, in this process.
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -69,10 +74,10 @@ impl World {
             .enumerate()
             .map(|(index, (ip, devices))| {
                 let gate = (index + 1, hangs.clone());
-                ((*ip).to_owned(), node(folder.path().to_owned(), devices, gate))
+                ((*ip).to_owned(), node(folder.path(), devices, gate))
             })
             .collect();
-        let nowhere = node(folder.path().to_owned(), &[], (HOSTS.len() + 1, hangs.clone()));
+        let nowhere = node(folder.path(), &[], (HOSTS.len() + 1, hangs.clone()));
         let connect = move |address: &NodeAddress| nodes.get(&address.ip).unwrap_or(&nowhere).clone();
         let tracker = Tracker::open(Parts {
             db: db.clone(),
@@ -194,8 +199,8 @@ fn jobs(tracker: &Tracker) -> Arc<Driver> {
 }
 
 /// A storage node that answers unless its host hangs.
-fn node(root: PathBuf, devices: &[u32], (host, hangs): (usize, watch::Receiver<usize>)) -> Node {
-    let open = |id: &u32| Device::open(&root, DevId::new(*id).unwrap(), Durability::Cache).unwrap();
+fn node(root: &Path, devices: &[u32], (host, hangs): (usize, watch::Receiver<usize>)) -> Node {
+    let open = |id: &u32| Device::open(root, DevId::new(*id).unwrap(), Durability::Cache).unwrap();
     let router = server::router(Arc::new(Devices::new(devices.iter().map(open).collect())));
     Node::new(tower::service_fn(move |request: Request<Body>| {
         let (router, mut hangs) = (router.clone(), hangs.clone());
