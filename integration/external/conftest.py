@@ -68,6 +68,14 @@ def tls_server(scratch, ports, certificate):
     running.stop()
 
 
+@pytest.fixture(scope="module")
+def cluster(request, scratch, ports):
+    """A server of the file's own, whose tests change the whole cluster."""
+    running = harness.Server(scratch / request.module.__name__, ports).start()
+    yield running
+    running.stop()
+
+
 @pytest.fixture
 def new_server(tmp_path, ports):
     """Makes servers of a test's own, which it may stop and kill; `new_server(devices=1, …)`."""

@@ -9,16 +9,6 @@ from pymogilefs.client import Client
 from pymogilefs.exceptions import MogilefsError
 
 
-@pytest.fixture(scope="module")
-def cluster(scratch, ports):
-    """A server of this file's own: its tests change the whole cluster."""
-    from harness.server import Server
-
-    running = Server(scratch / "pymogilefs", ports).start()
-    yield running
-    running.stop()
-
-
 @pytest.fixture
 def backend(cluster):
     return Backend([f"127.0.0.1:{cluster.tracker_port}"])

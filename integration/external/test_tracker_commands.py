@@ -263,16 +263,6 @@ def split(line):
     return request, expected
 
 
-@pytest.fixture(scope="module")
-def cluster(scratch, ports):
-    """A server of this file's own: its tests change the whole cluster."""
-    from harness.server import Server
-
-    running = Server(scratch / "tracker-commands", ports).start()
-    yield running
-    running.stop()
-
-
 @pytest.fixture
 def tracker(cluster):
     with LineClient(cluster.tracker_port) as client:

@@ -7,16 +7,9 @@ import json
 import re
 
 import pytest
-from harness.server import Server, wait_until
+from harness.server import wait_until
 from harness.store import StoreNode
 from harness.tracker import LineClient
-
-
-@pytest.fixture(scope="module")
-def cluster(scratch, ports):
-    running = Server(scratch / "walkthrough", ports).start()
-    yield running
-    running.stop()
 
 
 @pytest.fixture(scope="module")
