@@ -1,8 +1,8 @@
 //! The tracker port: MogileFS's line protocol, byte for byte (mogilefs.md §2 to §5).
 //!
 //! A handler parses its arguments, calls one command of [`Tracker`] and renders the answer; what a request means is decided
-//! there. [`line`] is the encoding, [`listener`] a connection, [`table`] the list of commands, [`console`] those for operators,
-//! [`error`] the refusals.
+//! there. [`line`](mod@line) is the encoding, [`listener`] a connection, [`table`] the list of commands, [`console`] those for operators,
+//! [`error`](mod@error) the refusals.
 
 mod classes;
 mod cluster;

@@ -313,7 +313,7 @@ pub(crate) async fn join_shelved(tx: &mut Tx, claim: JoinClaim) -> Result<(), Er
 
 const UNSHELVE: Sql = sql("update mogul_join set nexttry = ? where nexttry = ? and fid in (…)");
 
-/// Makes those of at most [`LIST_MAX`](super::ids::LIST_MAX) objects due that were shelved.
+/// Makes those of at most [`LIST_MAX`] objects due that were shelved.
 pub(crate) async fn joins_unshelved(tx: &mut Tx, objects: &[Fid], now: Timestamp) -> Result<(), Error> {
     let mut args = vec![now.secs().into(), END_OF_TIME.into()];
     args.extend(values(objects));
