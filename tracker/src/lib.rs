@@ -107,16 +107,19 @@ impl Tracker {
         }));
         tracker.refresh_all().await?;
         jobs::monitor::Monitor::new(&tracker).observe().await?;
-        if tracker.sharing() == Sharing::Alone {
-            let now = tracker.now();
-            let write = tracker.db().write(move |tx| {
-                Box::pin(async move {
-                    meta::queues::unclaim(tx, now).await?;
-                    meta::segments::joins_unclaimed(tx, now).await
-                })
-            });
-            write.await?;
-        }
+        let (sharing, now) = (tracker.sharing(), tracker.now());
+        let write = tracker.db().write(move |tx| {
+            Box::pin(async move {
+                match sharing {
+                    Sharing::Alone => {
+                        meta::queues::unclaim(tx, now).await?;
+                        meta::segments::joins_unclaimed(tx, now).await
+                    }
+                    Sharing::Shared => meta::segments::joins_taken_off_the_shelf(tx, now).await,
+                }
+            })
+        });
+        write.await?;
         tracker.0.fids.fetch(tracker.db(), tracker.clock()).await?;
         Ok(tracker)
     }

@@ -305,8 +305,16 @@ pub(crate) async fn joins_unclaimed(tx: &mut Tx, now: Timestamp) -> Result<(), E
     Ok(())
 }
 
-/// Keeps an object in the queue without waiting for anything: only [`joins_unclaimed`] and [`joins_unshelved`] make it
-/// due again.
+const OFF_THE_SHELF: Sql = sql("update mogul_join set nexttry = ? where nexttry = ?");
+
+/// Makes every object due that was shelved: at the start of a process, whose limit may be another.
+pub(crate) async fn joins_taken_off_the_shelf(tx: &mut Tx, now: Timestamp) -> Result<(), Error> {
+    tx.run(&OFF_THE_SHELF, vec![now.secs().into(), END_OF_TIME.into()])
+        .await?;
+    Ok(())
+}
+
+/// Keeps an object in the queue without waiting for anything: only a start and [`joins_unshelved`] make it due again.
 pub(crate) async fn join_shelved(tx: &mut Tx, claim: JoinClaim) -> Result<(), Error> {
     join_deferred(tx, claim, Timestamp::from_secs(END_OF_TIME)).await
 }
@@ -340,4 +348,4 @@ pub(crate) async fn join_done(tx: &mut Tx, object: Fid) -> Result<(), Error> {
     Ok(())
 }
 
-catalogue! { INSERT, PIECES, PARTS, NTH, PART_FIDS, UNJOINED, JOINED, QUEUE, WANT, ANY_JOIN, DUE, DEFER, UNCLAIM, UNSHELVE, DONE }
+catalogue! { INSERT, PIECES, PARTS, NTH, PART_FIDS, UNJOINED, JOINED, QUEUE, WANT, ANY_JOIN, DUE, DEFER, UNCLAIM, OFF_THE_SHELF, UNSHELVE, DONE }
