@@ -167,6 +167,9 @@ async fn before(world: &World, given: &Given, exchange: &Exchange) {
             let fid = pairs(&given.translate(&exchange.say))["fid"].parse().unwrap();
             force(&world.db, FORCED, vec![Value::Int(Some(fid))]).await;
         }
+        ("replication", "start one replicator") => {
+            world.driver.want(JobName::Digest, 1);
+        }
         ("updateclass", "no_devices (file_on rows removed by SQL)") => {
             force(&world.db, REMOVED, vec![Value::Text(Some("cc4".to_owned()))]).await;
         }

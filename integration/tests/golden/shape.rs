@@ -90,9 +90,8 @@ fn digits(text: &str) -> String {
     shape
 }
 
-/// Events of a check that depend on where copies lie, on how far they had come, and on who made the checksum of a class
-/// (the original's first copy does, of ours the check).
-const BY_CHANCE: [&str; 3] = ["BCNT", "NSUM", "POVI"];
+/// Events of a check that depend on where copies lie and on how far they had come.
+const BY_CHANCE: [&str; 2] = ["BCNT", "POVI"];
 
 /// The log of a check: which events it has. Fids are checked in any order, and after a row come whichever were later.
 fn log(say: &str, pairs: &BTreeMap<String, String>) -> String {

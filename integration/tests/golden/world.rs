@@ -18,6 +18,7 @@ use mogul_tracker::{
     jobs::{
         Driver,
         delete::{self, Delete},
+        digest::{self, Digest},
         expire::{self, Expire},
         fsck::{self, Fsck},
         monitor::{self, Monitor},
@@ -190,6 +191,8 @@ fn jobs(tracker: &Tracker) -> Arc<Driver> {
     driver.spawn(&Monitor::new(tracker), 1, monitor::PERIOD);
     driver.spawn(&Replicate::new(tracker), 1, replicate::PERIOD);
     driver.spawn(&Delete::new(tracker), 1, delete::PERIOD);
+    // The original makes checksums with the first copies.
+    driver.spawn(&Digest::new(tracker), 0, digest::PERIOD);
     driver.spawn(&Sweep::new(tracker), 1, sweep::PERIOD);
     driver.spawn(&Expire::new(tracker), 1, expire::PERIOD);
     driver.spawn(&Fsck::new(tracker), 1, fsck::PERIOD);
