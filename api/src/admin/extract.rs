@@ -6,7 +6,10 @@ use axum::{
 };
 use http::request::Parts;
 use mogul_tracker::command::Change;
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
 use serde_json::Value;
 
 use super::error::Problem;
@@ -74,5 +77,20 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Named<T>, Problem> {
         let Path(path) = Path::from_request_parts(parts, state).await?;
         Ok(Named(path))
+    }
+}
+
+/// A number of a body as the databases hold it: at most 2^63 - 1, the largest that the document allows an `int64`.
+///
+/// # Errors
+/// That it is larger.
+pub(super) fn stored_number<'de, D: Deserializer<'de>>(input: D) -> Result<Option<u64>, D::Error> {
+    let number = Option::<u64>::deserialize(input)?;
+    match number {
+        Some(large) if i64::try_from(large).is_err() => Err(D::Error::custom(format_args!(
+            "{large} is more than {}",
+            i64::MAX
+        ))),
+        Some(_) | None => Ok(number),
     }
 }

@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use super::{
     answer::{PageQuery, next},
     error::Problem,
-    extract::{Body, Parameters},
+    extract::{Body, Parameters, stored_number},
 };
 
 /// How a check is doing.
@@ -76,6 +76,7 @@ pub(super) struct BeginningBody {
     policy_only: Option<bool>,
     /// The fid behind which it begins; 0 if it is left out.
     #[schema(minimum = 0)]
+    #[serde(default, deserialize_with = "stored_number")]
     after: Option<u64>,
 }
 

@@ -16,7 +16,7 @@ use super::{
     answer::{Created, place},
     domains::DOMAINS,
     error::Problem,
-    extract::{Body, Named},
+    extract::{Body, Named, stored_number},
     files::{PlaceView, reader},
 };
 
@@ -36,9 +36,11 @@ pub(super) struct BeginBody {
     class: Option<String>,
     /// The fid that it shall have; the next one if it is left out.
     #[schema(minimum = 1)]
+    #[serde(default, deserialize_with = "stored_number")]
     fid: Option<u64>,
     /// Its size in bytes, if it is known: only devices with room are offered then.
     #[schema(minimum = 0)]
+    #[serde(default, deserialize_with = "stored_number")]
     size: Option<u64>,
     /// Places to offer; 1 if it is left out.
     #[schema(minimum = 1, maximum = 3)]
@@ -69,6 +71,7 @@ pub(super) struct EndBody {
     key: Option<String>,
     /// The size in bytes, if it is to be checked.
     #[schema(minimum = 0)]
+    #[serde(default, deserialize_with = "stored_number")]
     size: Option<u64>,
     /// The MD5 that the client knows.
     #[schema(pattern = "^[0-9a-fA-F]{32}$")]

@@ -1,6 +1,6 @@
 //! The side channel of a storage node (port 7501): sizes, digests, how busy the disks are (MogileFS reference §24.3).
 //!
-//! Lines in, answers out, one at a time and in order. [`line`] is what a line asks, [`console`] the words of the management
+//! Lines in, answers out, one at a time and in order. [`line`](mod@line) is what a line asks, [`console`] the words of the management
 //! console behind it, [`iostat`] the stream of `watch`. Who accepts connections is the binary's affair.
 
 mod console;
