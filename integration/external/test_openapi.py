@@ -9,10 +9,11 @@ import sys
 SEED = 20_240_117
 SECONDS = 60
 
-#: No device has room for what a request may ask for: that is true, and no fault of the server.
+#: No device has room for what a request may ask for (507), and none is writable after another said so (503): both are true,
+#: and no fault of the server.
 CONFIG = """
 [checks.not_a_server_error]
-expected-statuses = ["2xx", "3xx", "4xx", 507]
+expected-statuses = ["2xx", "3xx", "4xx", 503, 507]
 """
 
 #: What must hold of every answer.
