@@ -18,6 +18,12 @@ pub(crate) const CAPABILITIES: HeaderName = HeaderName::from_static("x-mogul");
 /// Bytes a PUT or a join has stored, in the answers of our nodes.
 pub(crate) const STORED: HeaderName = HeaderName::from_static("x-mogul-stored");
 
+/// Says of a request that nobody waits for it: it is a background job's.
+pub(crate) const WORK: HeaderName = HeaderName::from_static("x-mogul-work");
+
+/// How long clients have kept a device busy since the node started, in microseconds: with the usage that our nodes tell.
+pub(crate) const CLIENTS: HeaderName = HeaderName::from_static("x-mogul-clients");
+
 /// How the first line of a page begins.
 const HEADING: &str = "<h1>";
 

@@ -1,6 +1,8 @@
 //! The seam: how everybody reaches a storage node, in this process, over HTTP, or simulated.
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use tower::{ServiceExt, util::BoxCloneSyncService};
@@ -133,6 +135,17 @@ impl Node {
         Node(BoxCloneSyncService::new(service.map_err(Into::into)))
     }
 
+    /// The same node, told with each request that nobody waits for the answer: it does not take it for a client's.
+    #[must_use]
+    pub fn for_jobs(&self) -> Node {
+        let Node(service) = self;
+        Node::new(service.clone().map_request(|mut request: http::Request<Body>| {
+            let job = HeaderValue::from_static("job");
+            request.headers_mut().insert(answer::WORK, job);
+            request
+        }))
+    }
+
     /// Stores a file. Success means that our node has synced it and its directory entry.
     ///
     /// # Errors
@@ -244,11 +257,16 @@ impl Node {
     /// [`NodeError::NoDevice`], and any other [`NodeError`].
     pub async fn usage(&self, device: DevId) -> Result<Usage, NodeError> {
         let request = request(Method::GET, &format!("/dev{device}/usage"), Body::empty());
-        match self.text(request, USAGE_MAX).await {
-            Ok(text) => Usage::parse(&text).ok_or_else(|| answer::unexpected(StatusCode::OK, text)),
+        let answer = match self.call(request).await {
             // An original node knows a device by nothing but its usage file.
-            Err(NodeError::NotFound) => Err(NodeError::NoDevice),
-            Err(error) => Err(error),
+            Err(NodeError::NotFound) => return Err(NodeError::NoDevice),
+            answer => answer?,
+        };
+        let clients = number(answer.headers(), &answer::CLIENTS).map(Duration::from_micros);
+        let text = text_of(answer, USAGE_MAX).await?;
+        match Usage::parse(&text) {
+            Some(usage) => Ok(Usage { clients, ..usage }),
+            None => Err(answer::unexpected(StatusCode::OK, text)),
         }
     }
 
@@ -342,11 +360,7 @@ impl Node {
 
     /// Sends a request for a text.
     async fn text(&self, request: http::Request<Body>, limit: usize) -> Result<String, NodeError> {
-        let answer = self.call(request).await?;
-        match Limited::new(answer.into_body(), limit).collect().await {
-            Ok(body) => Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned()),
-            Err(error) => Err(fault(error)),
-        }
+        text_of(self.call(request).await?, limit).await
     }
 
     /// Asks whether the node has an extension of ours, before one is used: what an original node would make of
@@ -401,6 +415,14 @@ fn request(method: Method, path: &str, body: Body) -> http::Request<Body> {
     request
 }
 
+/// The text that an answer is, at most `limit` bytes.
+async fn text_of(answer: http::Response<Body>, limit: usize) -> Result<String, NodeError> {
+    match Limited::new(answer.into_body(), limit).collect().await {
+        Ok(body) => Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned()),
+        Err(error) => Err(fault(error)),
+    }
+}
+
 /// What the error of a service means: it may say so itself, else the node was not reached.
 fn fault(error: BoxError) -> NodeError {
     match error.downcast::<NodeError>() {
@@ -420,7 +442,11 @@ pub(crate) fn lines(fids: &[Fid]) -> String {
 }
 
 fn length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    number(headers, &header::CONTENT_LENGTH)
+}
+
+fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
+    headers.get(name)?.to_str().ok()?.parse().ok()
 }
 
 /// `Last-Modified` in unix seconds.
@@ -431,5 +457,5 @@ fn modified(headers: &HeaderMap) -> Option<i64> {
 }
 
 fn stored(headers: &HeaderMap) -> Option<u64> {
-    headers.get(answer::STORED)?.to_str().ok()?.parse().ok()
+    number(headers, &answer::STORED)
 }

@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     path::Path,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// Bytes in the unit of the usage file.
@@ -20,6 +20,8 @@ pub struct Usage {
     pub available_bytes: u64,
     /// When this was read, unix seconds of the node; 0 if it does not tell (original trackers do not ask).
     pub asof: i64,
+    /// How long clients have kept the device busy since its node started, if it tells: ours do.
+    pub clients: Option<Duration>,
 }
 
 impl Usage {
@@ -38,6 +40,7 @@ impl Usage {
             used_bytes,
             available_bytes: bytes("available").unwrap_or(total_bytes.saturating_sub(used_bytes)),
             asof: field("time").and_then(|time| time.parse().ok()).unwrap_or(0),
+            clients: None,
         })
     }
 }
@@ -125,6 +128,7 @@ mod tests {
             used_bytes: 17_566_740 * 1024,
             available_bytes: 77_719_148 * 1024,
             asof: 1_795_332_234,
+            clients: None,
         };
         assert_eq!(Usage::parse(text), Some(expected));
         assert_eq!(Usage::parse("total: 5\n"), None);

@@ -14,6 +14,7 @@ pub mod jobs;
 pub mod meta;
 pub mod model;
 pub mod nodes;
+pub mod pace;
 pub mod placement;
 pub mod policy;
 mod refresh;
@@ -33,9 +34,10 @@ use meta::{Db, Engine, committer::Committer, finder::Finder};
 use model::Timestamp;
 use view::{ClusterView, ViewCell};
 
-/// The handle to the domain: cheap to clone, shared by all faces and jobs.
+/// The handle to the domain: cheap to clone, shared by all faces and jobs. Beside it the nodes, as whose work it does reaches
+/// them.
 #[derive(Clone)]
-pub struct Tracker(Arc<Inner>);
+pub struct Tracker(Arc<Inner>, nodes::Nodes);
 
 /// What a [`Tracker`] is made of.
 pub struct Parts {
@@ -77,7 +79,7 @@ pub(crate) enum Sharing {
 
 struct Inner {
     parts: Parts,
-    view: ViewCell,
+    view: Arc<ViewCell>,
     fids: fids::FidPool,
     wakes: Wakes,
     jobs: JobBoard,
@@ -95,8 +97,9 @@ impl Tracker {
     pub async fn open(parts: Parts) -> Result<Tracker, Error> {
         let wakes = Wakes::default();
         let owner = hex::encode(rng::fill::<16>(&*parts.entropy));
-        let tracker = Tracker(Arc::new(Inner {
-            view: ViewCell::default(),
+        let nodes = parts.nodes.clone();
+        let inner = Inner {
+            view: Arc::default(),
             fids: fids::FidPool::new(owner, wakes.clone()),
             wakes,
             jobs: JobBoard::default(),
@@ -104,7 +107,8 @@ impl Tracker {
             committer: Committer::start(&parts.db),
             finder: Finder::start(&parts.db),
             parts,
-        }));
+        };
+        let tracker = Tracker(Arc::new(inner), nodes);
         tracker.refresh_all().await?;
         jobs::monitor::Monitor::new(&tracker).observe().await?;
         let (sharing, now) = (tracker.sharing(), tracker.now());
@@ -138,6 +142,12 @@ impl Tracker {
         self.0.view.load()
     }
 
+    /// The view as it changes, for the driver.
+    #[must_use]
+    pub fn views(&self) -> Arc<ViewCell> {
+        Arc::clone(&self.0.view)
+    }
+
     /// What wakes the jobs.
     #[must_use]
     pub fn wakes(&self) -> &Wakes {
@@ -159,12 +169,21 @@ impl Tracker {
         &self.0.parts.db
     }
 
+    /// The same tracker for a background job: what it asks of nodes does not count as clients' work ([`pace`]).
+    pub(crate) fn at_work(&self) -> Tracker {
+        Tracker(Arc::clone(&self.0), self.1.for_jobs())
+    }
+
     pub(crate) fn nodes(&self) -> &nodes::Nodes {
-        &self.0.parts.nodes
+        &self.1
     }
 
     pub(crate) fn clock(&self) -> &dyn clock::Clock {
         &*self.0.parts.clock
+    }
+
+    pub(crate) fn shared_clock(&self) -> Arc<dyn clock::Clock> {
+        Arc::clone(&self.0.parts.clock)
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -43,7 +43,19 @@ pub type Connector = Arc<dyn Fn(&NodeAddress) -> Node + Send + Sync>;
 
 /// How the devices of this cluster are reached: cheap to clone, all clones are one.
 #[derive(Clone)]
-pub struct Nodes(Arc<Inner>);
+pub struct Nodes {
+    inner: Arc<Inner>,
+    work: Work,
+}
+
+/// For whom nodes work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    /// Somebody waits.
+    Clients,
+    /// A background job.
+    Jobs,
+}
 
 struct Inner {
     local: BTreeMap<DevId, Node>,
@@ -67,49 +79,66 @@ impl Nodes {
     }
 
     fn build(local: BTreeMap<DevId, Node>, connect: Option<Connector>) -> Nodes {
-        Nodes(Arc::new(Inner {
+        let inner = Inner {
             devices: ArcSwap::from_pointee(local.clone()),
             local,
             connect,
             hosts: Mutex::default(),
-        }))
+        };
+        Nodes {
+            inner: Arc::new(inner),
+            work: Work::Clients,
+        }
+    }
+
+    /// The same, for a background job: its work is not taken for a client's, to which jobs yield.
+    #[must_use]
+    pub fn for_jobs(&self) -> Nodes {
+        Nodes {
+            inner: Arc::clone(&self.inner),
+            work: Work::Jobs,
+        }
     }
 
     /// The node of a device.
     #[must_use]
     pub fn get(&self, device: DevId) -> Option<Node> {
-        self.0.devices.load().get(&device).cloned()
+        let node = self.inner.devices.load().get(&device).cloned()?;
+        Some(match self.work {
+            Work::Clients => node,
+            Work::Jobs => node.for_jobs(),
+        })
     }
 
     /// Whether a device can be reached at all.
     #[must_use]
     pub fn has(&self, device: DevId) -> bool {
-        self.0.devices.load().contains_key(&device)
+        self.inner.devices.load().contains_key(&device)
     }
 
     /// Whether a device is served by this process.
     #[must_use]
     pub fn is_local(&self, device: DevId) -> bool {
-        self.0.local.contains_key(&device)
+        self.inner.local.contains_key(&device)
     }
 
     /// Follows the view as it is now: devices that are new get their node, hosts with another address another one.
     pub(crate) fn follow(&self, view: &ViewCell) {
-        let Some(connect) = &self.0.connect else {
+        let Some(connect) = &self.inner.connect else {
             return;
         };
-        let mut hosts = self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hosts = self.inner.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         // Loaded under the lock: of two that follow, the later one sees the newer view.
         let view = view.load();
         let before = std::mem::take(&mut *hosts);
         *hosts = reached(&view, before, connect);
-        let mut devices = self.0.local.clone();
+        let mut devices = self.inner.local.clone();
         for device in view.devices() {
             if let Some((_, node)) = hosts.get(&device.device.host) {
                 devices.entry(device.device.id).or_insert_with(|| node.clone());
             }
         }
-        self.0.devices.store(Arc::new(devices));
+        self.inner.devices.store(Arc::new(devices));
     }
 }
 
@@ -132,7 +161,7 @@ fn reached(
 
 impl fmt::Debug for Nodes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.0.devices.load().iter()).finish()
+        f.debug_map().entries(self.inner.devices.load().iter()).finish()
     }
 }
 

@@ -16,6 +16,7 @@ use mogul_storage::DevId;
 use crate::{
     Error,
     model::{Bucket, Class, ClassId, Device, DeviceStatus, DomainId, Host, HostId, HostStatus, Timestamp},
+    pace::{Busyness, ClientTime},
     placement::Candidate,
     policy::PolicyDevice,
 };
@@ -56,6 +57,10 @@ pub struct DeviceView {
     pub rejects_bad_md5: Option<bool>,
     /// When it was last tried whether it can be written, if that was tried since it began to answer.
     pub tried: Option<Timestamp>,
+    /// How long clients had kept it busy when it last told.
+    pub clients: Option<ClientTime>,
+    /// How busy clients keep it.
+    pub busyness: Busyness,
 }
 
 /// What the monitor found of a device (mogilefs.md §7, `observed_state`).
@@ -83,6 +88,8 @@ pub struct Observation {
     pub rejects_bad_md5: Option<bool>,
     /// When it was last tried whether it can be written.
     pub tried: Option<Timestamp>,
+    /// How long clients have kept it busy, if it told.
+    pub clients: Option<ClientTime>,
 }
 
 /// The rows of a whole view, as the database has them.
@@ -156,6 +163,18 @@ impl DeviceView {
     #[must_use]
     pub fn deletable(&self) -> bool {
         self.may_be_written() && self.answers()
+    }
+
+    /// Takes what it now told of its clients' time.
+    fn was_busy_until(&mut self, now: Option<ClientTime>) {
+        let share = match (self.clients, now) {
+            (Some(before), Some(now)) => Busyness::between(before, now),
+            (None, _) | (_, None) => Some(Busyness::IDLE),
+        };
+        // Where two looks are too near to each other, the earlier one counts on.
+        if let Some(share) = share {
+            (self.busyness, self.clients) = (share, now);
+        }
     }
 
     /// Whether the monitor looks at it (mogilefs.md §8).
@@ -306,6 +325,7 @@ impl ClusterView {
             device.free_bytes = seen.free_bytes.or(device.free_bytes);
             device.rejects_bad_md5 = seen.rejects_bad_md5.or(device.rejects_bad_md5);
             device.tried = seen.tried;
+            device.was_busy_until(seen.clients);
         }
         view
     }
@@ -339,6 +359,8 @@ impl ClusterView {
                 free_bytes: before.and_then(|before| before.free_bytes),
                 rejects_bad_md5: before.and_then(|before| before.rejects_bad_md5),
                 tried: before.and_then(|before| before.tried),
+                clients: before.and_then(|before| before.clients),
+                busyness: before.map(|before| before.busyness).unwrap_or_default(),
                 device,
             };
             (view.device.id, view)

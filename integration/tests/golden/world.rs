@@ -183,11 +183,7 @@ impl Client {
 }
 
 fn jobs(tracker: &Tracker) -> Arc<Driver> {
-    let driver = Driver::new(
-        Arc::new(SystemClock),
-        tracker.wakes().clone(),
-        tracker.jobs().clone(),
-    );
+    let driver = Driver::new(tracker);
     driver.spawn(&Monitor::new(tracker), 1, monitor::PERIOD);
     driver.spawn(&Replicate::new(tracker), 1, replicate::PERIOD);
     driver.spawn(&Delete::new(tracker), 1, delete::PERIOD);

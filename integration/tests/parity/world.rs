@@ -324,7 +324,7 @@ fn field(answer: &str, name: &str) -> String {
 
 fn face(tracker: &Tracker, metrics: &Metrics) -> mogile::Face {
     let clock = Arc::new(SystemClock);
-    let driver = Driver::new(clock.clone(), tracker.wakes().clone(), tracker.jobs().clone());
+    let driver = Driver::new(tracker);
     mogile::Face::new(mogile::Parts {
         tracker: tracker.clone(),
         driver: Arc::new(driver),

@@ -8,6 +8,7 @@
 //!
 //! The functions block. [`crate::server`] calls them on threads made for that.
 
+pub(crate) mod clients;
 pub(crate) mod draft;
 mod folders;
 mod list;
@@ -70,6 +71,7 @@ pub struct Device {
     durability: Durability,
     drafts: AtomicU64,
     syncs: syncs::Syncs,
+    clients: clients::Clients,
     /// Folders known to exist and to be on stable storage; see [`folders`].
     folders: Mutex<HashSet<PathBuf>>,
 }
@@ -125,6 +127,7 @@ impl Device {
             durability,
             drafts: AtomicU64::new(0),
             syncs: syncs::Syncs::default(),
+            clients: clients::Clients::default(),
             folders: Mutex::default(),
         };
         let unfinished = device.unfinished();

@@ -3,11 +3,12 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use axum::body::Body;
-use http::{Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 
 use super::{blocking, refuse, text, write::stored_answer};
 use crate::{
+    answer::CLIENTS,
     device::{Device, Place},
     digest::HashType,
     error::NodeError,
@@ -18,10 +19,14 @@ use crate::{
 /// Bytes of a join's body, at most: as many fids as allowed, each with twenty digits and a line end.
 const JOIN_BODY_MAX: usize = JOIN_MAX * 21;
 
-/// The usage file, as fresh as the request.
+/// The usage file, as fresh as the request, and how long clients have kept the device busy.
 pub(super) async fn usage(device: Arc<Device>) -> Result<Response<Body>, NodeError> {
+    let busy = device.busy_with_clients().as_micros();
     let usage = blocking(move || device.usage()).await?;
-    Ok(text(usage))
+    let mut answer = text(usage);
+    let busy = HeaderValue::from(u64::try_from(busy).unwrap_or(u64::MAX));
+    answer.headers_mut().insert(CLIENTS, busy);
+    Ok(answer)
 }
 
 /// Fids in ascending order, one a line.

@@ -5,7 +5,8 @@
 //! made. What is ours is declared in the `X-Mogul` header of every answer: `durable` (an answered PUT is on
 //! stable storage), `join` (`POST …fid?join` makes a file of others), `list` (`GET /devN/?fids&first=N&limit=M`),
 //! `sizes` (the same with `sizes` for `fids`: each fid with its bytes),
-//! `digest` (`GET …fid?digest=md5`).
+//! `digest` (`GET …fid?digest=md5`). Beside a device's usage stands how long clients have kept it busy
+//! (`X-Mogul-Clients`); what background jobs ask for does not count, because they say so (`X-Mogul-Work`).
 //!
 //! A request hands over to a blocking thread as rarely as can be: once for a small file, once per piece of a large
 //! one; a thread is never held while a client is slow.
@@ -22,7 +23,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
 use crate::{
     answer,
-    device::{Device, Devices, Durability},
+    device::{Device, Devices, Durability, clients::Asker},
     error::NodeError,
     fid::DevId,
     node::Removal,
@@ -44,6 +45,7 @@ async fn serve(State(devices): State<Arc<Devices>>, request: Request<Body>) -> R
 }
 
 async fn dispatch(devices: &Arc<Devices>, request: Request<Body>) -> Result<Response<Body>, NodeError> {
+    let asker = Asker::of(request.headers());
     match Route::of(request.method(), request.uri())? {
         Route::Root => Ok(listing()),
         Route::Options => Ok(options()),
@@ -69,7 +71,9 @@ async fn dispatch(devices: &Arc<Devices>, request: Request<Body>) -> Result<Resp
             .await
         }
         Route::Digest(device, place, hash) => {
-            extensions::digest(device_of(devices, device).await?, place, hash).await
+            let device = device_of(devices, device).await?;
+            let _busy = device.busy(asker);
+            extensions::digest(device, place, hash).await
         }
         Route::Write(device, place) => write::write(device_of(devices, device).await?, place, request).await,
         Route::Join(at) => {
@@ -77,6 +81,7 @@ async fn dispatch(devices: &Arc<Devices>, request: Request<Body>) -> Result<Resp
         }
         Route::Remove(device, place) => {
             let device = device_of(devices, device).await?;
+            let _busy = device.busy(asker);
             match blocking(move || device.remove(&place)).await {
                 Ok(Removal::Removed) => Ok(empty(StatusCode::NO_CONTENT)),
                 Ok(Removal::WasAbsent) => Err(NodeError::NotFound),

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::{blocking, empty, listing};
 use crate::{
-    device::{Device, Opened, Place},
+    device::{Device, Opened, Place, clients::Asker},
     error::NodeError,
 };
 
@@ -54,6 +54,8 @@ pub(super) async fn read(
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Response<Body>, NodeError> {
+    let asker = Asker::of(headers);
+    let _busy = device.busy(asker);
     let range = headers.get(header::RANGE).cloned();
     let wanted = if *method == Method::HEAD {
         Wanted::Head
@@ -82,7 +84,14 @@ pub(super) async fn read(
     let body = match found.bytes {
         _ if wanted == Wanted::Head => Body::empty(),
         Some(bytes) => Body::from(bytes),
-        None => stream(Arc::new(found.opened), first, first + length),
+        None => {
+            let source = Source {
+                device,
+                asker,
+                opened: found.opened,
+            };
+            stream(Arc::new(source), first, first + length)
+        }
     };
     let mut answer = Response::new(body);
     let headers = answer.headers_mut();
@@ -194,28 +203,39 @@ impl Range {
     }
 }
 
+/// A file that is read piece by piece.
+struct Source {
+    device: Arc<Device>,
+    asker: Asker,
+    opened: Opened,
+}
+
 /// A body of the bytes from `first` to before `end`. Each piece is read by a thread of its own: a client that does not
 /// take them holds none.
-fn stream(opened: Arc<Opened>, first: u64, end: u64) -> Body {
-    let ahead = read_piece(&opened, first, end);
+fn stream(source: Arc<Source>, first: u64, end: u64) -> Body {
+    let ahead = read_piece(&source, first, end);
     Body::from_stream(stream::try_unfold((first, ahead), move |(at, ahead)| {
-        let opened = Arc::clone(&opened);
+        let source = Arc::clone(&source);
         async move {
             let Some(ahead) = ahead else {
                 return Ok(None);
             };
             let piece = ahead.await.map_err(io::Error::other)??;
             let at = (at + PIECE).min(end);
-            Ok::<_, io::Error>(Some((piece, (at, read_piece(&opened, at, end)))))
+            Ok::<_, io::Error>(Some((piece, (at, read_piece(&source, at, end)))))
         }
     }))
 }
 
 /// Reads the piece at an offset, if there is one.
-fn read_piece(opened: &Arc<Opened>, at: u64, end: u64) -> Option<JoinHandle<io::Result<Bytes>>> {
+fn read_piece(source: &Arc<Source>, at: u64, end: u64) -> Option<JoinHandle<io::Result<Bytes>>> {
     let length = PIECE.min(end - at);
-    let opened = Arc::clone(opened);
-    (length > 0).then(|| tokio::task::spawn_blocking(move || opened.exactly(at, length)))
+    let source = Arc::clone(source);
+    let read = move || {
+        let _busy = source.device.busy(source.asker);
+        source.opened.exactly(at, length)
+    };
+    (length > 0).then(|| tokio::task::spawn_blocking(read))
 }
 
 /// A time as HTTP writes it (RFC 9110, 5.6.7).

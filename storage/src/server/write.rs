@@ -13,7 +13,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::blocking;
 use crate::{
     answer::{self, STORED},
-    device::{Device, Place, draft::Draft},
+    device::{Device, Place, clients::Asker, draft::Draft},
     digest::{HashType, Hasher},
     error::NodeError,
     pieces::{Pieces, long},
@@ -50,6 +50,7 @@ pub(super) async fn write(
         draft: None,
     };
     let request = Put {
+        asker: Asker::of(&head.headers),
         device,
         place,
         size,
@@ -76,6 +77,7 @@ pub(super) fn stored_answer(status: StatusCode, stored: u64) -> Response<Body> {
 
 /// What was asked.
 struct Put {
+    asker: Asker,
     device: Arc<Device>,
     place: Place,
     size: Option<u64>,
@@ -175,6 +177,7 @@ impl Writing {
 impl Put {
     /// Appends pieces; the first call starts the file.
     fn write(&self, writing: Writing, pieces: &[Bytes]) -> Result<Writing, NodeError> {
+        let _busy = self.device.busy(self.asker);
         let Writing { mut hasher, draft } = writing;
         let mut draft = match draft {
             Some(draft) => draft,
@@ -197,6 +200,7 @@ impl Put {
 
     /// Checks length and digest, and gives the file its name.
     fn finish(&self, writing: Writing) -> Result<u64, NodeError> {
+        let _busy = self.device.busy(self.asker);
         let draft = writing.draft.expect("write starts the file, and precedes finish");
         if let Some(size) = self.size.filter(|size| draft.written() != *size) {
             return Err(wrong_length(size));

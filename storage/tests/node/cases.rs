@@ -38,6 +38,7 @@ macro_rules! suite {
             files_that_are_no_fids_are_not_listed,
             a_list_with_sizes_has_the_bytes_of_each_file,
             usage_adds_up,
+            the_time_of_clients_is_told_and_that_of_jobs_is_not,
             concurrent_puts_are_all_kept,
         );
     };
@@ -430,6 +431,26 @@ pub(crate) async fn usage_adds_up(bench: &Bench) {
     assert!(usage.used_bytes > 0 && usage.available_bytes > 0);
     assert_eq!(usage.total_bytes, usage.used_bytes + usage.available_bytes);
     assert!(bench.folder.path().join("dev1/usage").exists());
+}
+
+pub(crate) async fn the_time_of_clients_is_told_and_that_of_jobs_is_not(bench: &Bench) {
+    let clients = async || bench.node.usage(device()).await.unwrap().clients.unwrap();
+    let job = bench.node.for_jobs();
+    let large = bytes(1 << 20);
+    let body = || Body::from(large.clone());
+
+    let before = clients().await;
+    job.put(at(1), Some(length(&large)), body()).await.unwrap();
+    let got = job.get(at(1), ByteRange::Whole).await.unwrap();
+    got.body.collect().await.unwrap();
+    job.delete(at(1)).await.unwrap();
+    assert_eq!(clients().await, before);
+
+    bench.put(2, &large).await;
+    let written = clients().await;
+    assert!(written > before);
+    bench.get(2, ByteRange::Whole).await.unwrap();
+    assert!(clients().await > written);
 }
 
 pub(crate) async fn concurrent_puts_are_all_kept(bench: &Bench) {

@@ -1,13 +1,14 @@
 //! Settings that all trackers of a database share (`server_settings`, mogilefs.md §20): read, checked, written.
 //!
-//! What operators may write is a closed list with a form each. `skip_mkcol`, `fsck_checksum` and the `queue_*` of the jobs are
-//! followed; the rest is kept for the original trackers beside us (docs/mogilefs-differences.md).
+//! What operators may write is a closed list with a form each. `skip_mkcol`, `fsck_checksum`, `tranquillity` (ours) and the
+//! `queue_*` of the jobs are followed; the rest is kept for the original trackers beside us (docs/mogilefs-differences.md).
 
 use std::sync::Arc;
 
 use crate::{
     Error, Tracker,
     meta::{Tx, settings},
+    pace,
 };
 
 /// `1`: no folders are made on nodes before files are put there.
@@ -40,6 +41,8 @@ enum Form {
     Checksum,
     /// A read-only database; blank removes it. Each change is counted.
     Slave,
+    /// How much jobs yield to clients; blank removes it.
+    Tranquillity,
 }
 
 impl Tracker {
@@ -107,6 +110,7 @@ fn form_of(key: &str) -> Option<Form> {
         "memcache_ttl" | "internal_queue_limit" => Some(Form::Number),
         "memcache_servers" | "network_zones" => Some(Form::Any),
         FSCK_CHECKSUM => Some(Form::Checksum),
+        pace::SETTING => Some(Form::Tranquillity),
         SLAVE_VERSION => None,
         _ if key.starts_with("queue_") => Some(Form::Any),
         _ if key.starts_with("zone_") => Some(Form::Networks),
@@ -134,7 +138,11 @@ fn cleaned(form: Form, value: &str) -> Result<Option<String>, &'static str> {
             "off" | "MD5" | "SHA-1" => Ok(Some(value.to_owned())),
             _ => Err("Not a valid checksum algorithm"),
         },
-        Form::Slave if value.trim().is_empty() => Ok(None),
+        Form::Slave | Form::Tranquillity if value.trim().is_empty() => Ok(None),
+        Form::Tranquillity => match pace::tranquillity(value) {
+            Some(number) => Ok(Some(number.to_string())),
+            None => Err("Must be a number from 0 to 100"),
+        },
         Form::Any | Form::Slave => Ok(Some(value.to_owned())),
     }
 }
@@ -182,6 +190,7 @@ mod tests {
             ("queue_rate_for_anything", Some(Form::Any)),
             ("zone_near", Some(Form::Networks)),
             ("slave_k1", Some(Form::Slave)),
+            ("tranquillity", Some(Form::Tranquillity)),
             ("slave_version", None),
             ("schema_version", None),
             ("mogul_schema_version", None),
@@ -218,6 +227,10 @@ mod tests {
             (Form::Checksum, "class", Ok(None)),
             (Form::Checksum, "SHA-1", Ok(Some("SHA-1"))),
             (Form::Checksum, "CRC", Err("Not a valid checksum algorithm")),
+            (Form::Tranquillity, " 7", Ok(Some("7"))),
+            (Form::Tranquillity, "", Ok(None)),
+            (Form::Tranquillity, "101", Err("Must be a number from 0 to 100")),
+            (Form::Tranquillity, "-1", Err("Must be a number from 0 to 100")),
             (Form::Slave, "", Ok(None)),
             (Form::Slave, "DBI:mysql:x|u|p", Ok(Some("DBI:mysql:x|u|p"))),
         ] {

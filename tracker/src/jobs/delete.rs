@@ -53,7 +53,7 @@ impl Delete {
     /// The job of a tracker.
     #[must_use]
     pub fn new(tracker: &Tracker) -> Delete {
-        Delete(tracker.clone())
+        Delete(tracker.at_work())
     }
 
     /// Deletes the copies of claimed fids.

@@ -82,7 +82,7 @@ impl Digest {
     #[must_use]
     pub fn new(tracker: &Tracker) -> Digest {
         Digest {
-            tracker: tracker.clone(),
+            tracker: tracker.at_work(),
             searched: None,
         }
     }

@@ -10,8 +10,8 @@ use std::{
 use futures_util::{FutureExt, future};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Job, JobBoard, JobName, Next, Wakes};
-use crate::{Error, clock::Clock, error::chain};
+use super::{Job, JobBoard, JobName, Next, Pace, Wakes};
+use crate::{Error, Tracker, clock::Clock, error::chain, model::Timestamp, view::ViewCell};
 
 /// The wait after the first failed step; it doubles with each that follows.
 const BACK_OFF_MIN: Duration = Duration::from_secs(1);
@@ -19,13 +19,14 @@ const BACK_OFF_MIN: Duration = Duration::from_secs(1);
 const BACK_OFF_MAX: Duration = Duration::from_mins(1);
 
 /// Runs jobs: again on [`Next::Again`]; after a wake or a period on [`Next::Idle`]; after a growing wait when a step
-/// failed. Stops between steps.
+/// failed. Between steps it yields to clients ([`crate::pace`]), and stops.
 pub struct Driver {
     clock: Arc<dyn Clock>,
     wakes: Wakes,
     tasks: TaskTracker,
     stop: CancellationToken,
     board: JobBoard,
+    views: Arc<ViewCell>,
     crews: Mutex<BTreeMap<JobName, Crew>>,
 }
 
@@ -38,15 +39,22 @@ struct Crew {
 }
 
 impl Driver {
-    /// A driver without jobs, woken by `wakes`; it tells `board` how they are doing.
+    /// A driver of a tracker's jobs, without any yet.
     #[must_use]
-    pub fn new(clock: Arc<dyn Clock>, wakes: Wakes, board: JobBoard) -> Driver {
+    pub fn new(tracker: &Tracker) -> Driver {
+        let (wakes, board) = (tracker.wakes().clone(), tracker.jobs().clone());
+        Driver::of(tracker.shared_clock(), wakes, board, tracker.views())
+    }
+
+    /// A driver without jobs, woken by `wakes`; it tells `board` how they are doing, and they yield as `views` have it.
+    fn of(clock: Arc<dyn Clock>, wakes: Wakes, board: JobBoard, views: Arc<ViewCell>) -> Driver {
         Driver {
             clock,
             wakes,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             board,
+            views,
             crews: Mutex::default(),
         }
     }
@@ -55,6 +63,7 @@ impl Driver {
     pub fn spawn<J: Job + Clone>(&self, job: &J, workers: usize, period: Duration) {
         let (job, tasks) = (job.clone(), self.tasks.clone());
         let (clock, wakes, board) = (Arc::clone(&self.clock), self.wakes.clone(), self.board.clone());
+        let views = Arc::clone(&self.views);
         let hire = move |stop| {
             let worker = Worker {
                 job: job.clone(),
@@ -62,6 +71,7 @@ impl Driver {
                 clock: Arc::clone(&clock),
                 wakes: wakes.clone(),
                 board: board.clone(),
+                views: Arc::clone(&views),
             };
             tasks.spawn(worker.run(stop));
         };
@@ -111,14 +121,17 @@ struct Worker<J> {
     clock: Arc<dyn Clock>,
     wakes: Wakes,
     board: JobBoard,
+    views: Arc<ViewCell>,
 }
 
 impl<J: Job> Worker<J> {
     async fn run(mut self, stop: CancellationToken) {
         let mut failed_in_a_row = 0;
         while !stop.is_cancelled() {
+            let began = self.clock.now();
             let outcome = self.step().await;
             self.board.record(J::NAME, self.clock.now(), &outcome);
+            self.rest(began, &stop).await;
             match outcome {
                 Ok(Next::Again) => {
                     failed_in_a_row = 0;
@@ -148,6 +161,20 @@ impl<J: Job> Worker<J> {
         }
     }
 
+    /// Yields to clients after a step that began then, as the job wants it.
+    async fn rest(&mut self, began: Timestamp, stop: &CancellationToken) {
+        let rest = match self.job.pace() {
+            Pace::AfterStep => self.views.load().rest(began.until(self.clock.now())),
+            Pace::Within | Pace::Urgent => Duration::ZERO,
+        };
+        if !rest.is_zero() {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.clock.sleep(rest) => {}
+            }
+        }
+    }
+
     /// One step. A panic ends the step, not the process.
     async fn step(&mut self) -> Result<Next, Error> {
         let step = AssertUnwindSafe(self.job.step()).catch_unwind();
@@ -168,10 +195,15 @@ const BACK_OFF_DOUBLINGS_MAX: u32 = 8;
 #[cfg(test)]
 mod tests {
     use futures_util::future::BoxFuture;
+    use mogul_storage::DevId;
     use tokio::sync::watch;
 
     use super::*;
-    use crate::model::Timestamp;
+    use crate::{
+        model::{Device, DeviceStatus, HostId},
+        pace::ClientTime,
+        view::{ClusterView, Observation, Tables},
+    };
 
     /// Time that passes when the test says so.
     #[derive(Clone)]
@@ -229,7 +261,8 @@ mod tests {
     fn case(answer: fn(u64) -> Result<Next, Error>) -> Case {
         let (clock, wakes) = (HandClock::new(), Wakes::default());
         let board = JobBoard::default();
-        let driver = Driver::new(Arc::new(clock.clone()), wakes.clone(), board.clone());
+        let views = Arc::new(ViewCell::default());
+        let driver = Driver::of(Arc::new(clock.clone()), wakes.clone(), board.clone(), views);
         let begun = watch::Sender::new(0);
         let receiver = begun.subscribe();
         driver.spawn(&Told { begun, answer }, 1, Duration::from_secs(100));
@@ -253,6 +286,94 @@ mod tests {
             }
             assert_eq!(*self.begun.borrow(), count);
         }
+    }
+
+    /// A hundred steps of a tenth of a second, one after the other if nothing keeps them.
+    #[derive(Clone)]
+    struct Busy {
+        clock: HandClock,
+        begun: watch::Sender<u64>,
+        pace: Pace,
+    }
+
+    impl Job for Busy {
+        const NAME: JobName = JobName::Fsck;
+
+        async fn step(&mut self) -> Result<Next, Error> {
+            self.begun.send_modify(|count| *count += 1);
+            if *self.begun.borrow() > 100 {
+                return Ok(Next::Idle);
+            }
+            self.clock.advance(Duration::from_millis(100));
+            Ok(Next::Again)
+        }
+
+        fn pace(&self) -> Pace {
+            self.pace
+        }
+    }
+
+    /// A device that clients keep busy all the time, under a tranquillity.
+    fn busy_view(clock: &HandClock, tranquillity: &str) -> ClusterView {
+        let (host, id) = (HostId(1), DevId::new(1).unwrap());
+        let device = Device {
+            id,
+            host,
+            status: DeviceStatus::Alive,
+            weight: 100,
+            mb_total: None,
+            mb_used: None,
+            mb_asof: None,
+        };
+        let tables = Tables {
+            devices: vec![device],
+            settings: BTreeMap::from([("tranquillity".to_owned(), tranquillity.to_owned())]),
+            ..Tables::default()
+        };
+        let told = |seconds| Observation {
+            clients: Some(ClientTime {
+                spent: Duration::from_secs(seconds),
+                at: clock.now().after(Duration::from_secs(seconds)),
+            }),
+            ..Observation::default()
+        };
+        let view = ClusterView::default().with_tables(tables);
+        view.with_observation(id, told(0)).with_observation(id, told(1))
+    }
+
+    /// How long ten seconds of work take a job of this pace.
+    async fn steps_of(pace: Pace, tranquillity: &str) -> Duration {
+        let clock = HandClock::new();
+        let view = busy_view(&clock, tranquillity);
+        let views = Arc::new(ViewCell::default());
+        views.update(|_| view.clone());
+        let shared = Arc::new(clock.clone());
+        let driver = Driver::of(shared, Wakes::default(), JobBoard::default(), views);
+        let begun = watch::Sender::new(0);
+        let job = Busy {
+            clock: clock.clone(),
+            begun: begun.clone(),
+            pace,
+        };
+        driver.spawn(&job, 1, Duration::from_secs(100));
+        while *begun.borrow() <= 100 {
+            let before = *begun.borrow();
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            if *begun.borrow() == before {
+                clock.advance(Duration::from_millis(10));
+            }
+        }
+        Timestamp::default().until(clock.now())
+    }
+
+    #[tokio::test]
+    async fn a_job_rests_while_clients_keep_the_devices_busy_unless_it_is_urgent() {
+        assert_eq!(steps_of(Pace::AfterStep, "2").await.as_secs(), 30);
+        assert_eq!(steps_of(Pace::AfterStep, "9").await.as_secs(), 100);
+        assert_eq!(steps_of(Pace::AfterStep, "0").await.as_secs(), 10);
+        assert_eq!(steps_of(Pace::Urgent, "9").await.as_secs(), 10);
     }
 
     #[tokio::test]

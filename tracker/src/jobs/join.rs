@@ -75,7 +75,7 @@ impl Join {
     /// The job of a tracker.
     #[must_use]
     pub fn new(tracker: &Tracker) -> Join {
-        Join(tracker.clone())
+        Join(tracker.at_work())
     }
 }
 

@@ -45,6 +45,22 @@ pub trait Job: Send + 'static {
     /// Reads the state, does one bounded unit of work, says whether more is waiting. Idempotent; may be dropped at any
     /// await.
     fn step(&mut self) -> impl Future<Output = Result<Next, Error>> + Send;
+
+    /// How the step that ended last yields to clients.
+    fn pace(&self) -> Pace {
+        Pace::AfterStep
+    }
+}
+
+/// How a step yields to clients ([`crate::pace`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// The driver rests after it.
+    AfterStep,
+    /// It has rested while it worked, with [`Tracker::give_way`](crate::Tracker::give_way).
+    Within,
+    /// It does not: somebody relies on it, or the cluster is not safe until it is done.
+    Urgent,
 }
 
 /// What a step found.

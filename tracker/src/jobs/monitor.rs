@@ -12,12 +12,13 @@ use mogul_storage::{
     usage::Usage,
 };
 
-use super::{Job, JobName, Next};
+use super::{Job, JobName, Next, Pace};
 use crate::{
     Error, Sharing, Tracker,
     command::settings::SKIP_MKCOL,
     meta::devices::{self, Fill},
     model::Timestamp,
+    pace::ClientTime,
     view::{DeviceView, Observation, Observed},
 };
 
@@ -46,7 +47,7 @@ impl Monitor {
     /// The monitor of a tracker.
     #[must_use]
     pub fn new(tracker: &Tracker) -> Monitor {
-        Monitor(tracker.clone())
+        Monitor(tracker.at_work())
     }
 
     /// Looks at all devices once, and writes down what is due.
@@ -111,6 +112,10 @@ impl Monitor {
             free_bytes: Some(usage.available_bytes),
             rejects_bad_md5: None,
             tried: before.tried,
+            clients: usage.clients.map(|spent| ClientTime {
+                spent,
+                at: self.0.now(),
+            }),
         };
         if !before.may_be_written() {
             seen.state = Observed::Readable;
@@ -215,5 +220,9 @@ impl Job for Monitor {
         }
         self.observe().await?;
         Ok(Next::Idle)
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::Urgent
     }
 }

@@ -43,7 +43,7 @@ impl Sweep {
     #[must_use]
     pub fn new(tracker: &Tracker) -> Sweep {
         Sweep {
-            tracker: tracker.clone(),
+            tracker: tracker.at_work(),
             asked: BTreeSet::new(),
             renewed: None,
         }

@@ -112,11 +112,27 @@ fn waiting(leftover: Leftover) -> i64 {
 }
 
 const ANY_REPLICATE: Sql =
-    sql("select fid from file_to_replicate where nexttry <= ? order by nexttry limit 1");
+    sql("select nexttry from file_to_replicate where nexttry <= ? order by nexttry limit 1");
 
-/// Whether a row of `file_to_replicate` is due: a look that costs the database's writer nothing.
-pub(crate) async fn replicate_due(tx: &mut Tx, now: Timestamp) -> Result<bool, Error> {
-    Ok(!tx.rows(&ANY_REPLICATE, vec![now.secs().into()]).await?.is_empty())
+/// How pressing a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// Nobody has tried it yet: somebody was promised its copies, or one of them is bad.
+    Urgent,
+    /// It has waited before.
+    Ordinary,
+}
+
+/// Whether a row of `file_to_replicate` is due, and how pressing the first is: a look that costs the database's writer nothing.
+pub(crate) async fn replicate_due(tx: &mut Tx, now: Timestamp) -> Result<Option<Urgency>, Error> {
+    let rows = tx.rows(&ANY_REPLICATE, vec![now.secs().into()]).await?;
+    let Some(first) = rows.first() else {
+        return Ok(None);
+    };
+    Ok(Some(match first.int(0)? {
+        URGENT => Urgency::Urgent,
+        _ => Urgency::Ordinary,
+    }))
 }
 
 const ANY_DELETE: Sql = sql("select fid from file_to_delete2 where nexttry <= ? order by nexttry limit 1");

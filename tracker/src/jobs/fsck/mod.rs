@@ -141,7 +141,7 @@ impl Fsck {
     /// The job of a tracker.
     #[must_use]
     pub fn new(tracker: &Tracker) -> Fsck {
-        Fsck(tracker.clone())
+        Fsck(tracker.at_work())
     }
 
     async fn take(&self, now: Timestamp) -> Result<Option<Batch>, Error> {

@@ -18,12 +18,12 @@ use mogul_storage::{DevFid, DevId, Fid};
 
 pub use self::copy::Copied;
 pub(super) use self::relocate::Relocated;
-use super::{Job, JobName, Next};
+use super::{Job, JobName, Next, Pace};
 use crate::{
     Error, Tracker,
     meta::{
         files::{self, FileRow},
-        queues::{self, Claim, END_OF_TIME, Leftover},
+        queues::{self, Claim, END_OF_TIME, Leftover, Urgency},
         replicas,
     },
     model::DeviceStatus,
@@ -47,9 +47,9 @@ const CLAIM_BYTES: u64 = 256 << 20;
 /// Waits in seconds after each failure, then the last for ever, as in the original.
 const BACK_OFF: [u64; 9] = [15, 60, 300, 1_800, 3_600, 7_200, 14_400, 28_800, 86_400];
 
-/// The job.
+/// The job, and how the last step yields to clients.
 #[derive(Clone)]
-pub struct Replicate(Tracker);
+pub struct Replicate(Tracker, Pace);
 
 /// A claimed file, as the database has it.
 struct Work {
@@ -78,7 +78,7 @@ impl Replicate {
     /// The job of a tracker.
     #[must_use]
     pub fn new(tracker: &Tracker) -> Replicate {
-        Replicate(tracker.clone())
+        Replicate(tracker.at_work(), Pace::AfterStep)
     }
 
     /// Works on one claimed file and writes down how it ended.
@@ -269,9 +269,11 @@ impl Job for Replicate {
 
     async fn step(&mut self) -> Result<Next, Error> {
         let now = self.0.now();
-        if !queues::replicate_due(&mut self.0.db().reader().await?, now).await? {
-            return Ok(Next::Idle);
-        }
+        self.1 = match queues::replicate_due(&mut self.0.db().reader().await?, now).await? {
+            None => return Ok(Next::Idle),
+            Some(Urgency::Urgent) => Pace::Urgent,
+            Some(Urgency::Ordinary) => Pace::AfterStep,
+        };
         let claim = self
             .0
             .db()
@@ -299,6 +301,10 @@ impl Job for Replicate {
             }
         }
         outcome
+    }
+
+    fn pace(&self) -> Pace {
+        self.1
     }
 }
 

@@ -1,10 +1,9 @@
 //! The background work of a process that has the database.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use mogul_tracker::{
     Tracker,
-    clock::SystemClock,
     jobs::{
         Driver,
         delete::{self, Delete},
@@ -37,11 +36,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Starts all jobs.
 pub(super) fn start(tracker: &Tracker) -> Driver {
-    let driver = Driver::new(
-        Arc::new(SystemClock),
-        tracker.wakes().clone(),
-        tracker.jobs().clone(),
-    );
+    let driver = Driver::new(tracker);
     driver.spawn(&Monitor::new(tracker), 1, monitor::PERIOD);
     driver.spawn(&Replicate::new(tracker), REPLICATE_WORKERS, replicate::PERIOD);
     driver.spawn(&Delete::new(tracker), DELETE_WORKERS, delete::PERIOD);
