@@ -7,7 +7,7 @@ use axum::body::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 
-use crate::{digest::HashType, error::NodeError};
+use crate::{digest::HashType, download::Fault, error::NodeError};
 
 /// Names what went wrong, in the answers of our nodes.
 const ERROR: HeaderName = HeaderName::from_static("x-mogul-error");
@@ -30,9 +30,9 @@ const HEADING: &str = "<h1>";
 /// Most bytes of an error's body that are read.
 const TEXT_MAX: usize = 1024;
 
-/// The answer to a request that failed.
-pub(crate) fn of_error(error: &NodeError) -> Response<Body> {
-    let (status, name) = match error {
+/// What an error is called between our nodes, and the status that says so to others.
+fn called(error: &NodeError) -> (StatusCode, &'static str) {
+    match error {
         NodeError::NotFound => (StatusCode::NOT_FOUND, "not-found"),
         NodeError::NoDevice => (StatusCode::NOT_FOUND, "no-device"),
         NodeError::Full => (StatusCode::INSUFFICIENT_STORAGE, "full"),
@@ -44,8 +44,28 @@ pub(crate) fn of_error(error: &NodeError) -> Response<Body> {
             StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             "answer",
         ),
+        NodeError::Source(fault) => (StatusCode::BAD_GATEWAY, fault_name(*fault)),
         NodeError::Device(_) | NodeError::Unreachable(_) => (StatusCode::INTERNAL_SERVER_ERROR, "device"),
-    };
+    }
+}
+
+/// What an error is called between our nodes.
+pub(crate) fn name_of(error: &NodeError) -> &'static str {
+    called(error).1
+}
+
+fn fault_name(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Missing => "source-missing",
+        Fault::Short => "source-short",
+        Fault::Rotten => "source-rotten",
+        Fault::Unreachable => "source-unreachable",
+    }
+}
+
+/// The answer to a request that failed.
+pub(crate) fn of_error(error: &NodeError) -> Response<Body> {
+    let (status, name) = called(error);
     let mut answer = match error {
         NodeError::OutOfRange { .. } => Response::new(Body::empty()),
         NodeError::NotFound
@@ -54,6 +74,7 @@ pub(crate) fn of_error(error: &NodeError) -> Response<Body> {
         | NodeError::Body(_)
         | NodeError::Unsupported(_)
         | NodeError::Digest(_)
+        | NodeError::Source(_)
         | NodeError::Answer { .. }
         | NodeError::Device(_)
         | NodeError::Unreachable(_) => page(status, &text_of(error)),
@@ -94,6 +115,7 @@ fn text_of(error: &NodeError) -> String {
         | NodeError::OutOfRange { .. }
         | NodeError::Unsupported(_)
         | NodeError::Digest(_)
+        | NodeError::Source(_)
         | NodeError::Unreachable(_) => error.to_string(),
     }
 }
@@ -111,19 +133,30 @@ pub(crate) async fn error_of(method: &Method, answer: Response<Body>) -> NodeErr
     };
     let name = head.headers.get(ERROR).and_then(|name| name.to_str().ok());
     match name {
-        Some("not-found") => NodeError::NotFound,
-        Some("no-device") => NodeError::NoDevice,
-        Some("full") => NodeError::Full,
         Some("out-of-range") => out_of_range(&head.headers, head.status, text),
-        Some("body") => NodeError::Body(text),
-        Some("unsupported") => NodeError::Unsupported("this request"),
-        Some("device") => NodeError::Device(std::io::Error::other(text)),
-        Some(name) => match HashType::parse(name) {
-            Some(hash) => NodeError::Digest(hash),
+        Some(name) => match error_called(name, &text) {
+            Some(error) => error,
             None => foreign(method, head.status, &head.headers, text),
         },
         None => foreign(method, head.status, &head.headers, text),
     }
+}
+
+/// The error that our nodes call so.
+pub(crate) fn error_called(name: &str, text: &str) -> Option<NodeError> {
+    Some(match name {
+        "not-found" => NodeError::NotFound,
+        "no-device" => NodeError::NoDevice,
+        "full" => NodeError::Full,
+        "body" => NodeError::Body(text.to_owned()),
+        "unsupported" => NodeError::Unsupported("this request"),
+        "device" => NodeError::Device(std::io::Error::other(text.to_owned())),
+        "source-missing" => NodeError::Source(Fault::Missing),
+        "source-short" => NodeError::Source(Fault::Short),
+        "source-rotten" => NodeError::Source(Fault::Rotten),
+        "source-unreachable" => NodeError::Source(Fault::Unreachable),
+        other => NodeError::Digest(HashType::parse(other)?),
+    })
 }
 
 /// What a status means that no name of ours explains.

@@ -359,6 +359,7 @@ fn fault_of(error: &NodeError) -> Fault {
         | NodeError::Body(_)
         | NodeError::Unsupported(_)
         | NodeError::Digest(_)
+        | NodeError::Source(_)
         | NodeError::Answer { .. }
         | NodeError::Device(_)
         | NodeError::Unreachable(_) => Fault::Unreachable,

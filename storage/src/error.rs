@@ -1,6 +1,6 @@
 //! What can go wrong on the way to a stored file.
 
-use crate::digest::HashType;
+use crate::{digest::HashType, download::Fault};
 
 /// Why a node did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,9 @@ pub enum NodeError {
     /// A digest was refused by the node.
     #[error("the node's {0:?} does not match")]
     Digest(HashType),
+    /// The node was to fetch the file from another, whose copy is at fault.
+    #[error("the copy to be fetched is at fault: {0:?}")]
+    Source(Fault),
     /// The node answered something that its protocol does not allow here.
     #[error("unexpected answer {status}: {text}")]
     Answer {

@@ -15,6 +15,7 @@ pub mod local;
 pub mod networks;
 pub mod node;
 mod pieces;
+pub mod pull;
 pub mod remote;
 pub mod server;
 pub mod sidechannel;

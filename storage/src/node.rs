@@ -1,6 +1,12 @@
 //! The seam: how everybody reaches a storage node, in this process, over HTTP, or simulated.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
@@ -12,6 +18,7 @@ use crate::{
     digest::{Digest, HashType},
     error::NodeError,
     fid::{DevFid, DevId, Fid},
+    pull::Pull,
     usage::Usage,
 };
 
@@ -39,9 +46,29 @@ const USAGE_MAX: usize = 4096;
 /// Any error of a service below a [`Node`].
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// How the last line of the answer to a pull begins that has succeeded: the size in bytes follows.
+pub(crate) const STORED_LINE: &str = "stored ";
+
+/// How it begins where it has failed: the name of the error follows.
+pub(crate) const FAILED_LINE: &str = "failed ";
+
+/// Bytes of the answer to a pull, at most: it grows by two every few seconds.
+const PULL_ANSWER_MAX: usize = 1 << 20;
+
 /// Access to one storage host.
 #[derive(Clone, Debug)]
-pub struct Node(BoxCloneSyncService<http::Request<Body>, http::Response<Body>, BoxError>);
+pub struct Node {
+    service: BoxCloneSyncService<http::Request<Body>, http::Response<Body>, BoxError>,
+    /// What its last answers said of it.
+    nature: Arc<AtomicU8>,
+}
+
+/// [`Node::nature`] before any answer.
+const UNKNOWN: u8 = 0;
+/// That of a node that declares nothing.
+const FOREIGN: u8 = 1;
+/// That of one of ours; a bit for each [`Capability`] is added.
+const OURS: u8 = 2;
 
 /// Which bytes of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,18 +159,24 @@ impl Node {
         S::Error: Into<BoxError>,
         S::Future: Send + 'static,
     {
-        Node(BoxCloneSyncService::new(service.map_err(Into::into)))
+        Node {
+            service: BoxCloneSyncService::new(service.map_err(Into::into)),
+            nature: Arc::default(),
+        }
     }
 
     /// The same node, told with each request that nobody waits for the answer: it does not take it for a client's.
     #[must_use]
     pub fn for_jobs(&self) -> Node {
-        let Node(service) = self;
-        Node::new(service.clone().map_request(|mut request: http::Request<Body>| {
+        let service = self.service.clone().map_request(|mut request: http::Request<Body>| {
             let job = HeaderValue::from_static("job");
             request.headers_mut().insert(answer::WORK, job);
             request
-        }))
+        });
+        Node {
+            service: BoxCloneSyncService::new(service),
+            nature: Arc::clone(&self.nature),
+        }
     }
 
     /// Stores a file. Success means that our node has synced it and its directory entry.
@@ -251,6 +284,30 @@ impl Node {
         }
     }
 
+    /// Lets the node fetch a file from another node; durable like [`Node::put`]. Answers its size in bytes.
+    ///
+    /// # Errors
+    /// [`NodeError::Source`] if the other copy is at fault, [`NodeError::Unsupported`] by a node that does not fetch,
+    /// [`NodeError::Answer`] with status 403 by one that does not fetch from there, and any other [`NodeError`].
+    ///
+    /// # Cancel safety
+    /// Dropped before the end, nothing is kept; dropped later, the file may appear.
+    pub async fn pull(&self, at: DevFid, pull: &Pull) -> Result<u64, NodeError> {
+        self.require(Capability::Pull).await?;
+        let path = format!("{}?{}", at.path(), pull.query());
+        let text = self
+            .text(request(Method::POST, &path, Body::empty()), PULL_ANSWER_MAX)
+            .await?;
+        let last = text.lines().last().unwrap_or_default();
+        let stored = last.strip_prefix(STORED_LINE).and_then(|size| size.parse().ok());
+        let failed = last.strip_prefix(FAILED_LINE);
+        match (stored, failed.and_then(|name| answer::error_called(name, ""))) {
+            (Some(size), _) => Ok(size),
+            (None, Some(error)) => Err(error),
+            (None, None) => Err(answer::unexpected(StatusCode::OK, last.to_owned())),
+        }
+    }
+
     /// How full a device is.
     ///
     /// # Errors
@@ -347,10 +404,11 @@ impl Node {
     /// Sends a request; an answer other than 2xx is an error.
     async fn call(&self, request: http::Request<Body>) -> Result<http::Response<Body>, NodeError> {
         let method = request.method().clone();
-        let answer = match self.0.clone().oneshot(request).await {
+        let answer = match self.service.clone().oneshot(request).await {
             Ok(answer) => answer,
             Err(error) => return Err(fault(error)),
         };
+        self.learn(&method, answer.headers());
         if answer.status().is_success() {
             Ok(answer)
         } else {
@@ -363,22 +421,45 @@ impl Node {
         text_of(self.call(request).await?, limit).await
     }
 
+    /// Remembers what an answer says of the node: each of ours declares what it can do.
+    fn learn(&self, method: &Method, headers: &HeaderMap) {
+        match headers.get(answer::CAPABILITIES) {
+            Some(declared) => {
+                let declared = declared.to_str().unwrap_or("");
+                let can = |capability: &Capability| declared.split(", ").any(|name| name == capability.name());
+                let bits = Capability::ALL.into_iter().filter(can).map(Capability::bit);
+                self.nature
+                    .store(bits.fold(OURS, |all, bit| all | bit), Ordering::Relaxed);
+            }
+            // A plain web server may stand in for a node where files are read.
+            None if *method == Method::GET => {}
+            None => self.nature.store(FOREIGN, Ordering::Relaxed),
+        }
+    }
+
+    /// Whether the node is one of ours; asked only if no answer has told yet.
+    pub(crate) async fn is_ours(&self) -> bool {
+        if self.nature.load(Ordering::Relaxed) == UNKNOWN {
+            drop(self.call(request(Method::OPTIONS, "/", Body::empty())).await);
+        }
+        self.nature.load(Ordering::Relaxed) & OURS != 0
+    }
+
     /// Asks whether the node has an extension of ours, before one is used: what an original node would make of
     /// such a request is not to be tried out on its files.
     async fn require(&self, capability: Capability) -> Result<(), NodeError> {
         let unsupported = NodeError::Unsupported(capability.name());
-        let answer = match self.call(request(Method::OPTIONS, "/", Body::empty())).await {
-            Ok(answer) => answer,
-            Err(NodeError::Answer { .. }) => return Err(unsupported),
-            Err(error) => return Err(error),
-        };
-        let declared = answer.headers().get(answer::CAPABILITIES);
-        let declared = declared.and_then(|value| value.to_str().ok()).unwrap_or("");
-        if declared.split(", ").any(|name| name == capability.name()) {
-            Ok(())
-        } else {
-            Err(unsupported)
+        if self.nature.load(Ordering::Relaxed) == UNKNOWN {
+            match self.call(request(Method::OPTIONS, "/", Body::empty())).await {
+                Ok(_) => {}
+                Err(NodeError::Answer { .. }) => return Err(unsupported),
+                Err(error) => return Err(error),
+            }
         }
+        if self.nature.load(Ordering::Relaxed) & capability.bit() == 0 {
+            return Err(unsupported);
+        }
+        Ok(())
     }
 }
 
@@ -394,15 +475,35 @@ enum Capability {
     List,
     Sizes,
     Digest,
+    Pull,
 }
 
 impl Capability {
+    const ALL: [Capability; 5] = [
+        Capability::Join,
+        Capability::List,
+        Capability::Sizes,
+        Capability::Digest,
+        Capability::Pull,
+    ];
+
+    fn bit(self) -> u8 {
+        match self {
+            Capability::Join => 4,
+            Capability::List => 8,
+            Capability::Sizes => 16,
+            Capability::Digest => 32,
+            Capability::Pull => 64,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Capability::Join => "join",
             Capability::List => "list",
             Capability::Sizes => "sizes",
             Capability::Digest => "digest",
+            Capability::Pull => "pull",
         }
     }
 }

@@ -5,13 +5,15 @@
 //! made. What is ours is declared in the `X-Mogul` header of every answer: `durable` (an answered PUT is on
 //! stable storage), `join` (`POST …fid?join` makes a file of others), `list` (`GET /devN/?fids&first=N&limit=M`),
 //! `sizes` (the same with `sizes` for `fids`: each fid with its bytes),
-//! `digest` (`GET …fid?digest=md5`). Beside a device's usage stands how long clients have kept it busy
+//! `digest` (`GET …fid?digest=md5`), `pull` (`POST …fid?pull&from=IP:PORT&dev=N&size=N` fetches a file from another node of
+//! ours; [`crate::pull`] says from where). Beside a device's usage stands how long clients have kept it busy
 //! (`X-Mogul-Clients`); what background jobs ask for does not count, because they say so (`X-Mogul-Work`).
 //!
 //! A request hands over to a blocking thread as rarely as can be: once for a small file, once per piece of a large
 //! one; a thread is never held while a client is slow.
 
 mod extensions;
+mod pull;
 mod read;
 mod route;
 mod write;
@@ -27,24 +29,42 @@ use crate::{
     error::NodeError,
     fid::DevId,
     node::Removal,
+    pull::Pulls,
 };
 use route::Route;
 
-/// The node's router over these devices.
+/// The node's router over these devices; it fetches nothing from other nodes.
 pub fn router(devices: Arc<Devices>) -> Router {
-    Router::new().fallback(serve).with_state(devices)
+    serving(devices, None)
 }
 
-async fn serve(State(devices): State<Arc<Devices>>, request: Request<Body>) -> Response<Body> {
-    let outcome = dispatch(&devices, request).await;
+/// As [`router`], of a node that also fetches files from others.
+pub fn router_pulling(devices: Arc<Devices>, pulls: Pulls) -> Router {
+    serving(devices, Some(pulls))
+}
+
+/// What the router serves.
+struct Served {
+    devices: Arc<Devices>,
+    pulls: Option<Pulls>,
+}
+
+fn serving(devices: Arc<Devices>, pulls: Option<Pulls>) -> Router {
+    let served = Arc::new(Served { devices, pulls });
+    Router::new().fallback(serve).with_state(served)
+}
+
+async fn serve(State(served): State<Arc<Served>>, request: Request<Body>) -> Response<Body> {
+    let outcome = dispatch(&served, request).await;
     let mut answer = outcome.unwrap_or_else(|error| answer::of_error(&error));
     answer
         .headers_mut()
-        .insert(answer::CAPABILITIES, capabilities(&devices));
+        .insert(answer::CAPABILITIES, capabilities(&served));
     answer
 }
 
-async fn dispatch(devices: &Arc<Devices>, request: Request<Body>) -> Result<Response<Body>, NodeError> {
+async fn dispatch(served: &Served, request: Request<Body>) -> Result<Response<Body>, NodeError> {
+    let devices = &served.devices;
     let asker = Asker::of(request.headers());
     match Route::of(request.method(), request.uri())? {
         Route::Root => Ok(listing()),
@@ -79,6 +99,10 @@ async fn dispatch(devices: &Arc<Devices>, request: Request<Body>) -> Result<Resp
         Route::Join(at) => {
             extensions::join(device_of(devices, at.device).await?, at, request.into_body()).await
         }
+        Route::Pull(at, asked) => match &served.pulls {
+            Some(pulls) => pull::pull(device_of(devices, at.device).await?, pulls, at, asked),
+            None => Err(NodeError::Unsupported("pull")),
+        },
         Route::Remove(device, place) => {
             let device = device_of(devices, device).await?;
             let _busy = device.busy(asker);
@@ -110,10 +134,12 @@ async fn device_of(devices: &Arc<Devices>, id: DevId) -> Result<Arc<Device>, Nod
 }
 
 /// What this node promises beyond mogstored.
-fn capabilities(devices: &Devices) -> HeaderValue {
-    HeaderValue::from_static(match devices.durability() {
-        Durability::Sync => "durable, join, list, sizes, digest",
-        Durability::Cache => "join, list, sizes, digest",
+fn capabilities(served: &Served) -> HeaderValue {
+    HeaderValue::from_static(match (served.devices.durability(), &served.pulls) {
+        (Durability::Sync, Some(_)) => "durable, join, list, sizes, digest, pull",
+        (Durability::Sync, None) => "durable, join, list, sizes, digest",
+        (Durability::Cache, Some(_)) => "join, list, sizes, digest, pull",
+        (Durability::Cache, None) => "join, list, sizes, digest",
     })
 }
 

@@ -9,6 +9,7 @@ use crate::{
     error::NodeError,
     fid::{DevFid, DevId, Fid},
     node::LIST_MAX,
+    pull::Pull,
 };
 
 /// A request that the node understands.
@@ -48,6 +49,8 @@ pub(super) enum Route {
     Write(DevId, Place),
     /// A file to make of others.
     Join(DevFid),
+    /// A file to fetch from another node.
+    Pull(DevFid, Pull),
     /// A file to delete.
     Remove(DevId, Place),
 }
@@ -64,6 +67,13 @@ impl Route {
         let file = DevFid::parse(&format!("/{path}"));
         match (file, *method == Method::POST) {
             (Some(at), true) if query == "join" => Ok(Route::Join(at)),
+            (Some(at), true) if query.starts_with("pull&") => match Pull::parse(query) {
+                Some(pull) => Ok(Route::Pull(at, pull)),
+                None => refuse(
+                    StatusCode::BAD_REQUEST,
+                    "a pull needs from, an address and port, dev and size",
+                ),
+            },
             (_, true) => refuse(StatusCode::BAD_REQUEST, ""),
             (Some(at), false) => Route::of_file(method, at.device, Place::of(at), query),
             (None, false) => Route::of_other(method, path, query),

@@ -61,11 +61,29 @@ pub(super) async fn write(
         Some(_) => StatusCode::CREATED,
         None => StatusCode::OK,
     };
-    let stored = match size {
-        Some(size) if size <= WHOLE_MAX => small(request, writing, size, body).await,
-        Some(_) | None => large(request, writing, body).await,
-    }?;
+    let stored = request.take(writing, body).await?;
     Ok(stored_answer(status, stored))
+}
+
+/// Stores a body of this size for a job; success means what it means for a PUT.
+pub(super) async fn store(
+    device: Arc<Device>,
+    place: Place,
+    size: u64,
+    body: Body,
+) -> Result<u64, NodeError> {
+    let request = Put {
+        asker: Asker::Job,
+        device,
+        place,
+        size: Some(size),
+        md5: None,
+    };
+    let writing = Writing {
+        hasher: None,
+        draft: None,
+    };
+    request.take(writing, body).await
 }
 
 /// The answer to a file that was stored.
@@ -175,6 +193,14 @@ impl Writing {
 }
 
 impl Put {
+    /// Takes all of a body.
+    async fn take(self, writing: Writing, body: Body) -> Result<u64, NodeError> {
+        match self.size {
+            Some(size) if size <= WHOLE_MAX => small(self, writing, size, body).await,
+            Some(_) | None => large(self, writing, body).await,
+        }
+    }
+
     /// Appends pieces; the first call starts the file.
     fn write(&self, writing: Writing, pieces: &[Bytes]) -> Result<Writing, NodeError> {
         let _busy = self.device.busy(self.asker);

@@ -356,6 +356,7 @@ fn absent(at: DevFid, error: &NodeError) -> Error {
         | NodeError::Body(_)
         | NodeError::Unsupported(_)
         | NodeError::Digest(_)
+        | NodeError::Source(_)
         | NodeError::Answer { .. }
         | NodeError::Device(_)
         | NodeError::Unreachable(_) => CloseError::Unreachable.into(),

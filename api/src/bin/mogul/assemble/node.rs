@@ -3,7 +3,9 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use mogul_storage::{
-    Devices, server,
+    Devices,
+    pull::Pulls,
+    server,
     sidechannel::{self, SideChannel},
 };
 
@@ -72,8 +74,11 @@ impl NodePorts {
             watching: config.sidechannel_watch.0,
             shutdown: life.asked.clone(),
         });
-        self.http
-            .serve(serving("storage"), server::router(Arc::clone(&node.devices)));
+        let pulls = Pulls::from_networks(config.trusted_networks.clone());
+        self.http.serve(
+            serving("storage"),
+            server::router_pulling(Arc::clone(&node.devices), pulls),
+        );
         let end = life.stop.clone();
         self.sidechannel
             .serve_streams(serving("sidechannel"), "sidechannel", move |stream, _| {
