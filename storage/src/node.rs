@@ -168,11 +168,14 @@ impl Node {
     /// The same node, told with each request that nobody waits for the answer: it does not take it for a client's.
     #[must_use]
     pub fn for_jobs(&self) -> Node {
-        let service = self.service.clone().map_request(|mut request: http::Request<Body>| {
-            let job = HeaderValue::from_static("job");
-            request.headers_mut().insert(answer::WORK, job);
-            request
-        });
+        let service = self
+            .service
+            .clone()
+            .map_request(|mut request: http::Request<Body>| {
+                let job = HeaderValue::from_static("job");
+                request.headers_mut().insert(answer::WORK, job);
+                request
+            });
         Node {
             service: BoxCloneSyncService::new(service),
             nature: Arc::clone(&self.nature),
@@ -426,7 +429,8 @@ impl Node {
         match headers.get(answer::CAPABILITIES) {
             Some(declared) => {
                 let declared = declared.to_str().unwrap_or("");
-                let can = |capability: &Capability| declared.split(", ").any(|name| name == capability.name());
+                let can =
+                    |capability: &Capability| declared.split(", ").any(|name| name == capability.name());
                 let bits = Capability::ALL.into_iter().filter(can).map(Capability::bit);
                 self.nature
                     .store(bits.fold(OURS, |all, bit| all | bit), Ordering::Relaxed);

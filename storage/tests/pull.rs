@@ -136,7 +136,10 @@ async fn nothing_is_fetched_from_what_is_no_node_of_ours() {
 
     let error = pair.fails(Pull { from, ..pair.pull() }).await;
 
-    assert!(matches!(error, NodeError::Source(Fault::Unreachable)), "{error:?}");
+    assert!(
+        matches!(error, NodeError::Source(Fault::Unreachable)),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -146,7 +149,10 @@ async fn nothing_is_fetched_from_outside_the_trusted_networks() {
 
     let error = pair.fails(pair.pull()).await;
 
-    assert!(matches!(error, NodeError::Answer { status: 403, .. }), "{error:?}");
+    assert!(
+        matches!(error, NodeError::Answer { status: 403, .. }),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]

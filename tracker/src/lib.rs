@@ -27,10 +27,13 @@ extern crate self as mogul_tracker;
 
 pub use error::Error;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
-use jobs::{JobBoard, JobName, Wakes};
-use meta::{Db, Engine, committer::Committer, finder::Finder};
+use jobs::{JobBoard, JobName, Wakes, replicate::Lanes};
+use meta::{Db, Engine, committer::Committer, finder::Finder, lock::Locks};
 use model::Timestamp;
 use view::{ClusterView, ViewCell};
 
@@ -86,6 +89,10 @@ struct Inner {
     credentials: command::users::Credentials,
     committer: Committer,
     finder: Finder,
+    locks: Locks,
+    lanes: Lanes,
+    /// Devices that have stayed away and are not helped, because another host's are.
+    vanished: AtomicU64,
 }
 
 impl Tracker {
@@ -106,6 +113,9 @@ impl Tracker {
             credentials: command::users::Credentials::default(),
             committer: Committer::start(&parts.db),
             finder: Finder::start(&parts.db),
+            locks: Locks::new(&parts.db),
+            lanes: Lanes::default(),
+            vanished: AtomicU64::new(0),
             parts,
         };
         let tracker = Tracker(Arc::new(inner), nodes);
@@ -160,6 +170,23 @@ impl Tracker {
         &self.0.jobs
     }
 
+    /// What limits copies between devices.
+    pub(crate) fn lanes(&self) -> &Lanes {
+        &self.0.lanes
+    }
+
+    /// Copies of files that this process has made, and their bytes.
+    #[must_use]
+    pub fn copies_made(&self) -> (u64, u64) {
+        self.0.lanes.counted()
+    }
+
+    /// Devices that have stayed away for too long and are not made absent, because those of another host are.
+    #[must_use]
+    pub fn vanished(&self) -> u64 {
+        self.0.vanished.load(Ordering::Relaxed)
+    }
+
     /// Tells a job that there may be work.
     pub(crate) fn wake(&self, job: JobName) {
         self.0.wakes.wake(job);
@@ -203,6 +230,11 @@ impl Tracker {
             Engine::Sqlite => Sharing::Alone,
             Engine::Postgres | Engine::MySql => Sharing::Shared,
         }
+    }
+
+    /// Named locks, which end with this process.
+    pub(crate) fn locks(&self) -> &Locks {
+        &self.0.locks
     }
 
     /// What writes finished uploads.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     Error, Sharing, Tracker,
-    meta::{Db, classes, devices, domains, files::FileRow, hosts, settings},
+    meta::{Db, absences, classes, devices, domains, files::FileRow, hosts, settings},
     model::{Ack, Bucket, Class, ClassId, ClassName, Degraded, DomainId, Timestamp},
     policy::PolicySpec,
     view::{DomainView, Tables},
@@ -93,7 +93,7 @@ impl Tracker {
         }
     }
 
-    /// Reads hosts and devices.
+    /// Reads hosts and devices, and which of these are absent.
     pub(crate) async fn refresh_devices(&self) -> Result<(), Error> {
         let db = self.db().clone();
         let read = self.0.view.refresh(move |view| {
@@ -101,7 +101,9 @@ impl Tracker {
             Box::pin(async move {
                 let mut tx = db.reader().await?;
                 let hosts = hosts::hosts(&mut tx).await?;
-                Ok(view.with_devices(hosts, devices::devices(&mut tx).await?))
+                let devices = devices::devices(&mut tx).await?;
+                let absences = absences::absences(&mut tx).await?;
+                Ok(view.with_devices(hosts, devices).with_absences(&absences))
             })
         });
         read.await?;
@@ -142,6 +144,7 @@ async fn read_tables(db: &Db, mindevcount: u8, now: Timestamp) -> Result<Tables,
         hosts: hosts::hosts(&mut tx).await?,
         devices: devices::devices(&mut tx).await?,
         settings: settings::settings(&mut tx).await?,
+        absences: absences::absences(&mut tx).await?,
     })
 }
 

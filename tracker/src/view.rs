@@ -15,7 +15,10 @@ use mogul_storage::DevId;
 
 use crate::{
     Error,
-    model::{Bucket, Class, ClassId, Device, DeviceStatus, DomainId, Host, HostId, HostStatus, Timestamp},
+    model::{
+        Absence, Bucket, Class, ClassId, Device, DeviceStatus, DomainId, Host, HostId, HostStatus, Phase,
+        Timestamp,
+    },
     pace::{Busyness, ClientTime},
     placement::Candidate,
     policy::PolicyDevice,
@@ -61,6 +64,19 @@ pub struct DeviceView {
     pub clients: Option<ClientTime>,
     /// How busy clients keep it.
     pub busyness: Busyness,
+    /// What the node itself says of when its figures were read, and when that was first seen here.
+    pub figures: Option<Figures>,
+    /// When it was last seen, if it has stayed away for so long that its copies do not count.
+    pub absent: Option<Timestamp>,
+}
+
+/// The age of what a node tells of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Figures {
+    /// When they were read, by the node's clock, in unix seconds.
+    pub asof: i64,
+    /// When figures of that time were first seen here.
+    pub seen: Timestamp,
 }
 
 /// What the monitor found of a device (mogilefs.md §7, `observed_state`).
@@ -90,6 +106,8 @@ pub struct Observation {
     pub tried: Option<Timestamp>,
     /// How long clients have kept it busy, if it told.
     pub clients: Option<ClientTime>,
+    /// The age of the figures, if it told.
+    pub figures: Option<Figures>,
 }
 
 /// The rows of a whole view, as the database has them.
@@ -103,6 +121,8 @@ pub struct Tables {
     pub devices: Vec<Device>,
     /// All server settings.
     pub settings: BTreeMap<String, String>,
+    /// Devices that are absent, or have just come back.
+    pub absences: Vec<Absence>,
 }
 
 impl DomainView {
@@ -262,13 +282,17 @@ impl ClusterView {
             .collect()
     }
 
-    /// All devices as policies see them: one with less than `room_bytes` free takes no files.
+    /// All devices as policies see them: one with less than `room_bytes` free takes no files, and what is absent is as good as
+    /// dead.
     #[must_use]
     pub fn policy_devices(&self, room_bytes: u64) -> Vec<PolicyDevice> {
         let see = |view: &DeviceView| PolicyDevice {
             id: view.device.id,
             host: view.device.host,
-            status: view.device.status,
+            status: match view.absent {
+                Some(_) => DeviceStatus::Dead,
+                None => view.device.status,
+            },
             takes_files: view.takes_files() && view.free_bytes.is_some_and(|free| free > room_bytes),
         };
         self.devices.values().map(see).collect()
@@ -286,7 +310,19 @@ impl ClusterView {
             view.insert_domain(domain);
         }
         view.devices = self.merge_devices(&view.hosts, tables.devices);
-        view
+        view.with_absences(&tables.absences)
+    }
+
+    /// This view with these devices absent, and no others.
+    #[must_use]
+    pub fn with_absences(mut self, absences: &[Absence]) -> ClusterView {
+        for (id, device) in &mut self.devices {
+            let mut away = absences.iter().filter(|absence| absence.phase == Phase::Away);
+            device.absent = away
+                .find(|absence| absence.device == *id)
+                .map(|absence| absence.seen);
+        }
+        self
     }
 
     /// This view with these hosts and devices, and its own domains.
@@ -322,7 +358,11 @@ impl ClusterView {
         if let Some(device) = view.devices.get_mut(&id) {
             device.observed = seen.state;
             // A device that is away keeps the figures it had: it tells nothing new, and is not used meanwhile.
-            device.free_bytes = seen.free_bytes.or(device.free_bytes);
+            device.free_bytes = match seen.figures {
+                Some(_) => seen.free_bytes,
+                None => seen.free_bytes.or(device.free_bytes),
+            };
+            device.figures = seen.figures.or(device.figures);
             device.rejects_bad_md5 = seen.rejects_bad_md5.or(device.rejects_bad_md5);
             device.tried = seen.tried;
             device.was_busy_until(seen.clients);
@@ -361,6 +401,8 @@ impl ClusterView {
                 tried: before.and_then(|before| before.tried),
                 clients: before.and_then(|before| before.clients),
                 busyness: before.map(|before| before.busyness).unwrap_or_default(),
+                figures: before.and_then(|before| before.figures),
+                absent: before.and_then(|before| before.absent),
                 device,
             };
             (view.device.id, view)

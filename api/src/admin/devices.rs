@@ -5,7 +5,7 @@ use mogul_storage::DevId;
 use mogul_tracker::{
     Error, Tracker,
     command::devices::{CreateDevice, DeviceRef, HostRef},
-    model::DeviceStatus,
+    model::{DeviceStatus, Timestamp},
     view::{ClusterView, DeviceView, Observed},
 };
 use serde::{Deserialize, Serialize};
@@ -128,6 +128,10 @@ pub(super) struct DeviceDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 0)]
     free_bytes: Option<u64>,
+    /// When it was last seen, in Unix seconds, if it has stayed away for so long that its files are copied elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    absent_since: Option<i64>,
 }
 
 impl DeviceDocument {
@@ -145,6 +149,7 @@ impl DeviceDocument {
             mb_used: row.mb_used,
             mb_asof: row.mb_asof,
             free_bytes: device.free_bytes,
+            absent_since: device.absent.map(Timestamp::secs),
         }
     }
 }

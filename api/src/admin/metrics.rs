@@ -61,6 +61,7 @@ pub(super) async fn scrape(State(s3): State<S3>) -> Response {
     let tracker = &s3.tracker;
     database(tracker, &mut registry).await;
     jobs(tracker, &mut registry);
+    copies(tracker, &mut registry).await;
     devices(tracker, &mut registry);
     match text(&registry) {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
@@ -144,6 +145,29 @@ fn jobs(tracker: &Tracker, registry: &mut Registry) {
     );
 }
 
+async fn copies(tracker: &Tracker, registry: &mut Registry) {
+    let (copies, bytes) = <(Counter<u64, AtomicU64>, Counter<u64, AtomicU64>)>::default();
+    let (made, volume) = tracker.copies_made();
+    copies.inc_by(made);
+    bytes.inc_by(volume);
+    registry.register(
+        "mogul_copies",
+        "Copies of files that this process has made",
+        copies,
+    );
+    registry.register("mogul_copies_bytes", "Bytes of these copies", bytes);
+    // That the database does not answer is said by mogul_database_up.
+    if let Ok(waited) = tracker.replication_lag().await {
+        let lag = Gauge::<f64, AtomicU64>::default();
+        lag.set(waited.as_secs_f64());
+        registry.register(
+            "mogul_replication_lag_seconds",
+            "How long the file has waited for copies that has waited longest, of those that are due",
+            lag,
+        );
+    }
+}
+
 fn devices(tracker: &Tracker, registry: &mut Registry) {
     let (total, used, free) = <(
         Family<OfDevice, Amount>,
@@ -151,6 +175,9 @@ fn devices(tracker: &Tracker, registry: &mut Registry) {
         Family<OfDevice, Amount>,
     )>::default();
     let states = Family::<DeviceState, Amount>::default();
+    let absent = Family::<OfDevice, Amount>::default();
+    let vanished = Amount::default();
+    vanished.set(amount(tracker.vanished()));
     let view = tracker.view();
     for device in view.devices() {
         let row = &device.device;
@@ -170,6 +197,7 @@ fn devices(tracker: &Tracker, registry: &mut Registry) {
                 family.get_or_create(&of).set(amount(bytes));
             }
         }
+        absent.get_or_create(&of).set(i64::from(device.absent.is_some()));
         states.get_or_create(&state_of(device, host)).set(1);
     }
     registry.register("mogul_device_total_bytes", "Size of a device", total);
@@ -178,6 +206,16 @@ fn devices(tracker: &Tracker, registry: &mut Registry) {
         "mogul_device_free_bytes",
         "Space of a device that can still be written",
         free,
+    );
+    registry.register(
+        "mogul_device_absent",
+        "1 for a device that has stayed away, and whose files are copied elsewhere",
+        absent,
+    );
+    registry.register(
+        "mogul_devices_vanished",
+        "Devices that have stayed away and are left to a person, because those of another host are absent",
+        vanished,
     );
     registry.register(
         "mogul_device_state",

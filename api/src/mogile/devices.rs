@@ -75,6 +75,10 @@ fn listed(answer: Answer, number: usize, view: &DeviceView) -> Answer {
     let text = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
     let free = row.mb_total.zip(row.mb_used);
     let free = free.map(|(total, used)| total.saturating_sub(used));
+    let answer = match view.absent {
+        Some(seen) => answer.pair(name("absent_since"), seen.secs()),
+        None => answer,
+    };
     answer
         .pair(name("devid"), row.id)
         .pair(name("hostid"), row.host.0)

@@ -1,14 +1,21 @@
 //! What may befall a device for good, and what an operator does about it.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use mogul_storage::{DevFid, DevId, Fid};
-use mogul_tracker::{Error, Tracker, command::devices::DeviceRef, model::DeviceStatus};
+use mogul_tracker::{Error, Tracker, clock::Clock as _, command::devices::DeviceRef, model::DeviceStatus};
 
-use super::{executor::SimClock, nodes::SimHost};
+use super::{
+    executor::SimClock,
+    nodes::{Health, SimHost},
+};
 
 /// Files that are damaged, at most.
 const FILES_MAX: usize = 10_000;
+
+/// How long a device is away that comes back: longer than the setting `auto_dead_after` of a new cluster, and long enough to
+/// copy its files.
+const AWAY: Duration = Duration::from_hours(3);
 
 /// What befalls a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,17 +28,20 @@ pub enum Blow {
     Rot,
     /// The operator moves everything off it.
     Drain,
+    /// It does not answer for so long that its files are copied elsewhere, then it is back. Nobody does anything.
+    Absence,
 }
 
 impl Blow {
     /// Any of them.
     #[must_use]
     pub fn drawn(clock: &SimClock) -> Blow {
-        match clock.below(4) {
+        match clock.below(5) {
             0 => Blow::Death,
             1 => Blow::Loss,
             2 => Blow::Rot,
-            _ => Blow::Drain,
+            3 => Blow::Drain,
+            _ => Blow::Absence,
         }
     }
 }
@@ -67,6 +77,19 @@ impl Damage {
                 let policy = format!("from_devices={} leave_in_drain_mode=1", self.device);
                 tracker.rebalance_set_policy(&policy).await?;
                 tracker.rebalance_start().await.map(drop)
+            }
+            Blow::Absence => {
+                self.clock.sleep(AWAY).await;
+                let view = tracker.view();
+                let device = view.device(self.device);
+                assert!(
+                    device.is_some_and(|device| device.absent.is_some()),
+                    "a device that is away for long is absent"
+                );
+                let waiting = tracker.backlog().await?.to_replicate;
+                assert_eq!(waiting, 0, "its files have been copied elsewhere");
+                self.host.set_health(Health::Well);
+                Ok(())
             }
         }
     }

@@ -105,7 +105,7 @@ async fn runs(tracker: &Tracker, at_rest: &AtRest<'_>) -> Result<Vec<String>, Er
         Err(error) => return Err(error),
     };
     let over = match at_rest.blow.map(|(_, blow)| blow) {
-        None | Some(Blow::Death) => true,
+        None | Some(Blow::Death | Blow::Absence) => true,
         Some(Blow::Loss | Blow::Rot) => checked,
         Some(Blow::Drain) => moved,
     };

@@ -66,6 +66,8 @@ pub struct World {
     hosts: BTreeMap<DevId, SimHost>,
     /// The tasks of the process: they die together.
     process: Vec<TaskId>,
+    /// Its worker of the replicate job, which may die alone.
+    replicate: Option<TaskId>,
     runtime: tokio::runtime::Runtime,
     scratch: tempfile::TempDir,
 }
@@ -137,6 +139,7 @@ impl World {
             cluster,
             hosts,
             process,
+            replicate: None,
             runtime,
             scratch,
         };
@@ -186,7 +189,7 @@ impl World {
             return;
         };
         let (device, host, blow) = (*device, host.clone(), Blow::drawn(&self.clock));
-        if blow == Blow::Death {
+        if matches!(blow, Blow::Death | Blow::Absence) {
             host.set_health(Health::Unreachable);
         }
         let damage = Damage {
@@ -224,8 +227,9 @@ impl World {
 
     /// One fault, or one recovery.
     fn strike(&mut self) {
-        match self.clock.below(8) {
+        match self.clock.below(9) {
             0 => self.restart(),
+            8 => self.replace_worker(),
             1 | 2 => self.hosts.values().for_each(|host| host.set_health(Health::Well)),
             _ => {
                 let devices = u64::try_from(self.hosts.len()).expect("a handful");
@@ -250,7 +254,18 @@ impl World {
         self.start();
     }
 
+    /// The worker that makes copies dies where it stands, with what it had claimed; another begins.
+    fn replace_worker(&mut self) {
+        if let Some(worker) = self.replicate.take() {
+            self.executor.kill(worker);
+        }
+        self.spawn_replicate();
+    }
+
     fn kill(&mut self) {
+        if let Some(worker) = self.replicate.take() {
+            self.executor.kill(worker);
+        }
         for task in self.process.drain(..) {
             self.executor.kill(task);
         }
@@ -282,7 +297,7 @@ impl World {
                 .spawn("open", async move { cluster.open(&devices).await }),
         );
         self.spawn_job("monitor", Monitor::new);
-        self.spawn_job("replicate", Replicate::new);
+        self.spawn_replicate();
         self.spawn_job("delete", Delete::new);
         self.spawn_job("sweep", Sweep::new);
         self.spawn_job("expire", Expire::new);
@@ -290,6 +305,12 @@ impl World {
         self.spawn_job("reaper", Reaper::new);
         self.spawn_job("fsck", Fsck::new);
         self.spawn_job("rebalance", Rebalance::new);
+    }
+
+    fn spawn_replicate(&mut self) {
+        let cluster = self.cluster.clone();
+        let worker = async move { cluster.drive(Replicate::new).await };
+        self.replicate = Some(self.executor.spawn("replicate", worker));
     }
 
     fn spawn_job<J: Job>(&mut self, name: &'static str, job: fn(&Tracker) -> J) {

@@ -15,6 +15,7 @@ use mogul_storage::{DevId, Device, Devices, Durability, Node, server};
 use mogul_tracker::{
     Parts, Settings, Tracker,
     clock::SystemClock,
+    command::settings::AUTO_DEAD_AFTER,
     jobs::{
         Driver,
         delete::{self, Delete},
@@ -27,7 +28,7 @@ use mogul_tracker::{
         replicate::{self, Replicate},
         sweep::{self, Sweep},
     },
-    meta::Db,
+    meta::{Db, settings},
     nodes::{NodeAddress, Nodes},
     rng::SystemEntropy,
 };
@@ -68,6 +69,9 @@ pub(crate) struct Client {
 
 impl World {
     pub(crate) async fn begin(db: Db) -> World {
+        // The recording is of a cluster that MogileFS has begun.
+        let unset = db.write(|tx| Box::pin(async move { Ok(settings::unset(tx, AUTO_DEAD_AFTER).await?) }));
+        unset.await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let (hanging, hangs) = watch::channel(0);
         let nodes: BTreeMap<String, Node> = HOSTS

@@ -99,8 +99,8 @@ async fn dispatch(served: &Served, request: Request<Body>) -> Result<Response<Bo
         Route::Join(at) => {
             extensions::join(device_of(devices, at.device).await?, at, request.into_body()).await
         }
-        Route::Pull(at, asked) => match &served.pulls {
-            Some(pulls) => pull::pull(device_of(devices, at.device).await?, pulls, at, asked),
+        Route::Pull(at, order) => match &served.pulls {
+            Some(pulls) => pull::pull(device_of(devices, at.device).await?, pulls, at, order),
             None => Err(NodeError::Unsupported("pull")),
         },
         Route::Remove(device, place) => {

@@ -24,7 +24,7 @@ use crate::{
     download::{Download, DownloadError, Fault, Source, download},
     error::NodeError,
     fid::DevFid,
-    node::{Node, STORED_LINE, FAILED_LINE},
+    node::{FAILED_LINE, Node, STORED_LINE},
     pieces::long,
     pull::{Pull, Pulls},
 };
@@ -54,7 +54,9 @@ pub(super) fn pull(
             Either::Right(((), work)) => (".\n".to_owned(), Some(work)),
         })
     });
-    Ok(text(Body::from_stream(lines.map(Ok::<_, std::convert::Infallible>))))
+    Ok(text(Body::from_stream(
+        lines.map(Ok::<_, std::convert::Infallible>),
+    )))
 }
 
 #[expect(
@@ -107,7 +109,10 @@ fn paced(
 ) -> impl Stream<Item = Result<Bytes, DownloadError>> + Send + 'static {
     body.then(move |piece| async move {
         if let (Ok(piece), Some(rate)) = (&piece, pull.bytes_per_second) {
-            rest(Duration::from_nanos(long(piece).saturating_mul(1_000_000_000) / rate)).await;
+            rest(Duration::from_nanos(
+                long(piece).saturating_mul(1_000_000_000) / rate,
+            ))
+            .await;
         }
         piece
     })

@@ -1,5 +1,7 @@
 //! What the jobs still have before them.
 
+use std::time::Duration;
+
 use crate::{Error, Tracker, meta::queues};
 
 /// Fids that wait for a job, whether they are due or put off.
@@ -14,6 +16,14 @@ pub struct Backlog {
 }
 
 impl Tracker {
+    /// How long the file has waited for copies that has waited longest, of those that are due.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn replication_lag(&self) -> Result<Duration, Error> {
+        queues::replicate_lag(&mut self.db().reader().await?, self.now()).await
+    }
+
     /// Counts what waits in the queues.
     ///
     /// # Errors

@@ -1,18 +1,23 @@
 //! Settings that all trackers of a database share (`server_settings`, mogilefs.md §20): read, checked, written.
 //!
-//! What operators may write is a closed list with a form each. `skip_mkcol`, `fsck_checksum`, `tranquillity` (ours) and the
-//! `queue_*` of the jobs are followed; the rest is kept for the original trackers beside us (docs/mogilefs-differences.md).
+//! What operators may write is a closed list with a form each. `skip_mkcol`, `fsck_checksum`, the `queue_*` of the jobs, and ours
+//! (`tranquillity`, `auto_dead_after`, `replicate_*`) are followed; the rest is kept for the original trackers beside us
+//! (docs/mogilefs-differences.md).
 
 use std::sync::Arc;
 
 use crate::{
     Error, Tracker,
+    jobs::replicate::{BANDWIDTH, PER_DEVICE, PER_HOST},
     meta::{Tx, settings},
     pace,
 };
 
 /// `1`: no folders are made on nodes before files are put there.
 pub const SKIP_MKCOL: &str = "skip_mkcol";
+
+/// Seconds after which a device that does not answer is absent, so that its files are copied elsewhere; 0 is never.
+pub const AUTO_DEAD_AFTER: &str = "auto_dead_after";
 
 /// Which digests fsck compares; without a row, those that the class of a file keeps.
 const FSCK_CHECKSUM: &str = "fsck_checksum";
@@ -107,7 +112,8 @@ fn form_of(key: &str) -> Option<Form> {
     }
     match key {
         "skip_devcount" | SKIP_MKCOL | "case_sensitive_list_keys" => Some(Form::Switch),
-        "memcache_ttl" | "internal_queue_limit" => Some(Form::Number),
+        "memcache_ttl" | "internal_queue_limit" | AUTO_DEAD_AFTER => Some(Form::Number),
+        _ if [PER_DEVICE.0, PER_HOST.0, BANDWIDTH].contains(&key) => Some(Form::Number),
         "memcache_servers" | "network_zones" => Some(Form::Any),
         FSCK_CHECKSUM => Some(Form::Checksum),
         pace::SETTING => Some(Form::Tranquillity),
@@ -187,6 +193,7 @@ mod tests {
         for (key, expected) in [
             ("skip_mkcol", Some(Form::Switch)),
             ("memcache_ttl", Some(Form::Number)),
+            ("auto_dead_after", Some(Form::Number)),
             ("queue_rate_for_anything", Some(Form::Any)),
             ("zone_near", Some(Form::Networks)),
             ("slave_k1", Some(Form::Slave)),

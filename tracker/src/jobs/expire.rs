@@ -8,7 +8,7 @@ use mogul_storage::Fid;
 use super::{Job, JobName, Next};
 use crate::{
     Error, Tracker,
-    meta::{Tx, files, queues, replicas, tempfiles, uploads},
+    meta::{Tx, files, lock, queues, replicas, tempfiles, uploads},
     model::Timestamp,
 };
 
@@ -37,6 +37,9 @@ impl Job for Expire {
     const NAME: JobName = JobName::Expire;
 
     async fn step(&mut self) -> Result<Next, Error> {
+        let Some(turn) = self.0.locks().named(lock::TEMPFILES).await? else {
+            return Ok(Next::Idle);
+        };
         let now = self.0.now();
         let expired = self.0.db().write(move |tx| {
             Box::pin(async move {
@@ -47,6 +50,7 @@ impl Job for Expire {
             })
         });
         let [tempfiles, queued, uploads] = expired.await?;
+        turn.release().await;
         if tempfiles + queued > 0 {
             self.0.wake(JobName::Delete);
         }

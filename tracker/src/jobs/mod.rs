@@ -10,11 +10,12 @@
 //! | [`delete`] | claims fids, deletes their copies |
 //! | [`digest`] | reads files that nobody has digested, keeps their MD5 and CRC |
 //! | [`sweep`] | ends fids that nobody ended: after a crash, a hang-up, a failed transaction |
-//! | [`reaper`] | forgets a batch of a dead device's copies, queues their files |
+//! | [`reaper`] | forgets a batch of a dead device's copies, queues their files; takes up what dead trackers had claimed |
 //! | [`fsck`] | checks a range of files against what the devices hold, mends what differs |
 //! | [`rebalance`] | queues copies that a policy wants elsewhere, and moves them |
 //! | [`expire`] | moves old reservations, finished uploads and the old queues out of the way |
 
+mod alone;
 mod board;
 pub mod delete;
 pub mod digest;

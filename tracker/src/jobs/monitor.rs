@@ -16,10 +16,13 @@ use super::{Job, JobName, Next, Pace};
 use crate::{
     Error, Sharing, Tracker,
     command::settings::SKIP_MKCOL,
-    meta::devices::{self, Fill},
+    meta::{
+        devices::{self, Fill},
+        lock,
+    },
     model::Timestamp,
     pace::ClientTime,
-    view::{DeviceView, Observation, Observed},
+    view::{DeviceView, Figures, Observation, Observed},
 };
 
 /// How long a node may take to tell how full a device is (MogileFS `conn_timeout`).
@@ -31,6 +34,8 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(5);
 const TRY_EVERY: Duration = Duration::from_secs(15);
 /// Names of the files that are written for it: several trackers seldom use the same at once.
 const TRIAL_NAMES: u64 = 100;
+/// How long a device may tell the same figures of its space before it takes no new files.
+const FROZEN: Duration = Duration::from_mins(2);
 /// How often the figures of a device are written to its row.
 const RECORD_EVERY: Duration = Duration::from_secs(15);
 /// How often the devices are looked at, as in MogileFS.
@@ -81,12 +86,17 @@ impl Monitor {
         if fills.is_empty() {
             return Ok(());
         }
+        // Another tracker that is just writing has seen the same.
+        let Some(turn) = self.0.locks().named(lock::DEVICE_UPDATE).await? else {
+            return Ok(());
+        };
         let fills = Arc::new(fills);
         let write = self.0.db().write(move |tx| {
             let fills = Arc::clone(&fills);
             Box::pin(async move { devices::devices_filled(tx, &fills).await })
         });
         write.await?;
+        turn.release().await;
         self.0.refresh_devices().await
     }
 
@@ -107,15 +117,17 @@ impl Monitor {
                 return (device, None);
             }
         };
+        let figures = self.age(before, &usage);
         let mut seen = Observation {
             state: before.observed,
-            free_bytes: Some(usage.available_bytes),
+            free_bytes: self.believes(before, figures).then_some(usage.available_bytes),
             rejects_bad_md5: None,
             tried: before.tried,
             clients: usage.clients.map(|spent| ClientTime {
                 spent,
                 at: self.0.now(),
             }),
+            figures: Some(figures),
         };
         if !before.may_be_written() {
             seen.state = Observed::Readable;
@@ -132,6 +144,33 @@ impl Monitor {
         }
         self.publish(device, seen);
         (device, Some(usage))
+    }
+
+    /// Since when a device tells these figures.
+    fn age(&self, before: &DeviceView, usage: &Usage) -> Figures {
+        let same = before.figures.filter(|figures| figures.asof == usage.asof);
+        same.unwrap_or(Figures {
+            asof: usage.asof,
+            seen: self.0.now(),
+        })
+    }
+
+    /// Whether figures are good for choosing devices by. An original node reads them every ten seconds and goes on telling the
+    /// last ones when it cannot; ours reads them when it is asked, and one that tells no time has to be believed.
+    fn believes(&self, before: &DeviceView, figures: Figures) -> bool {
+        let device = before.device.id;
+        if figures.asof == 0 || self.0.nodes().is_local(device) {
+            return true;
+        }
+        let fresh = figures.seen.until(self.0.now()) < FROZEN;
+        if !fresh && before.free_bytes.is_some() {
+            tracing::warn!(
+                devid = device.get(),
+                asof = figures.asof,
+                "device tells old figures of its space: it takes no files"
+            );
+        }
+        fresh
     }
 
     /// Writes small files to a device of another process, and reads one back (mogilefs.md §7).

@@ -97,6 +97,17 @@ impl Db {
         }
     }
 
+    /// A connection whose end frees the named locks that it has taken; none on SQLite.
+    ///
+    /// # Errors
+    /// [`DbError::Connection`].
+    pub(super) async fn lock_connection(&self) -> Result<Option<Tx>, DbError> {
+        match &self.0 {
+            Handle::Sqlite(_) => Ok(None),
+            Handle::Server(server) => server.lock_connection().await.map(Some),
+        }
+    }
+
     /// How busy it is.
     #[must_use]
     pub fn load(&self) -> DbLoad {

@@ -69,6 +69,20 @@ pub(crate) async fn file_locked(tx: &mut Tx, fid: Fid) -> Result<bool, Error> {
     Ok(!tx.rows(&LOCK, vec![fid.into()]).await?.is_empty())
 }
 
+const LOCK_ALL: Sql = sql("select fid from file where fid in (…) order by fid for update")
+    .sqlite("select fid from file where fid in (…) order by fid");
+
+/// Which of these fids are files; they stay what they are until the transaction ends.
+pub(crate) async fn files_locked(tx: &mut Tx, fids: &[Fid]) -> Result<BTreeSet<Fid>, Error> {
+    let mut there = BTreeSet::new();
+    for fids in fids.chunks(LIST_MAX) {
+        for row in tx.rows_list(&LOCK_ALL, fids.len(), values(fids)).await? {
+            there.insert(fid_of(&row, 0)?);
+        }
+    }
+    Ok(there)
+}
+
 const COUNT: Sql =
     sql("update file set devcount = (select count(*) from file_on where fid = ?) where fid = ?");
 
@@ -230,6 +244,6 @@ pub(crate) async fn renamed(tx: &mut Tx, fid: Fid, key: &Key) -> Result<(), Erro
 }
 
 catalogue! {
-    BY_FID, LOCK, COUNT, COUNT_ALL, DIGESTS, PART_DIGESTS, SEGMENTED, PARTS, FORGET_FILES, FORGET_OBJECTS,
+    BY_FID, LOCK, LOCK_ALL, COUNT, COUNT_ALL, DIGESTS, PART_DIGESTS, SEGMENTED, PARTS, FORGET_FILES, FORGET_OBJECTS,
     FORGET_CHECKSUMS, FORGET_SEGMENTS, ADD, RECLASS, RENAME,
 }

@@ -12,7 +12,10 @@ use super::{
     sql::{Engine, Sql, sql},
     tx::Tx,
 };
-use crate::Error;
+use crate::{Error, command::settings::AUTO_DEAD_AFTER};
+
+/// Seconds after which the devices of a new cluster are absent that stay away: longer than a machine takes to be started again.
+const AUTO_DEAD_AFTER_SECONDS: &str = "3600";
 
 /// The version of MogileFS's tables that mogul works on.
 const MOGILEFS_VERSION: i64 = 17;
@@ -46,6 +49,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0002_mogul.sql"),
     migration!("0003_tokens.sql"),
     migration!("0004_digests.sql"),
+    migration!("0005_absent.sql"),
 ];
 
 /// Makes or upgrades the tables: see [`Db::migrate`].
@@ -75,6 +79,7 @@ pub(super) async fn migrate(db: &Db) -> Result<(), DbError> {
 /// Applies what is missing and records it.
 async fn apply_missing(tx: &mut Tx) -> Result<(), DbError> {
     let known = i64::try_from(MIGRATIONS.len()).expect("a handful of migrations");
+    let fresh = is_empty(tx).await?;
     let applied = applied(tx).await?;
     if applied > known {
         return Err(DbError::NewerSchema {
@@ -99,6 +104,10 @@ async fn apply_missing(tx: &mut Tx) -> Result<(), DbError> {
     if applied < known {
         settings::set(tx, MOGILEFS_SETTING, &MOGILEFS_VERSION.to_string()).await?;
     }
+    if fresh {
+        // A cluster that MogileFS has begun is used to waiting for its operator.
+        settings::set(tx, AUTO_DEAD_AFTER, AUTO_DEAD_AFTER_SECONDS).await?;
+    }
     Ok(())
 }
 
@@ -110,13 +119,18 @@ const SETTINGS_TABLES: Sql = sql("select count(*) from information_schema.tables
      where table_schema = database() and table_name = 'server_settings'",
 );
 
+/// Whether there are no tables yet.
+async fn is_empty(tx: &mut Tx) -> Result<bool, DbError> {
+    let tables = tx.rows(&SETTINGS_TABLES, Vec::new()).await?;
+    Ok(tables.first().map_or(Ok(0), |row| row.int(0))? == 0)
+}
+
 /// The number of our last migration that was applied; 0 in an empty or a foreign database.
 ///
 /// # Errors
 /// [`DbError::NewerSchema`] and [`DbError::OlderSchema`] if MogileFS's tables have another version.
 async fn applied(tx: &mut Tx) -> Result<i64, DbError> {
-    let tables = tx.rows(&SETTINGS_TABLES, Vec::new()).await?;
-    if tables.first().map_or(Ok(0), |row| row.int(0))? == 0 {
+    if is_empty(tx).await? {
         return Ok(0);
     }
     let known = MOGILEFS_VERSION;

@@ -11,6 +11,7 @@ macro_rules! catalogue {
     };
 }
 
+pub(crate) mod absences;
 pub(crate) mod buckets;
 pub(crate) mod checksums;
 pub(crate) mod classes;
@@ -29,6 +30,7 @@ pub(crate) mod fsck;
 pub(crate) mod hosts;
 pub(crate) mod ids;
 pub mod listing;
+pub(crate) mod lock;
 pub mod lookup;
 mod migrate;
 pub(crate) mod objects;

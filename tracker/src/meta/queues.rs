@@ -15,8 +15,12 @@
 //!
 //! So a file is worked on by one worker at a time, and nothing that happens meanwhile is forgotten. A row that is not 0
 //! when it is claimed is suspect: either somebody said so, or a process that died was making a copy.
+//!
+//! Who works on a claimed file also holds its lock ([`super::lock`]), which original trackers heed and which ends with the
+//! process: a row that stays claimed while nobody holds its lock is made due (`replicate_freed`), long before its claim
+//! runs out.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use mogul_storage::Fid;
 
@@ -34,6 +38,10 @@ pub(crate) const END_OF_TIME: i64 = 2_147_483_647;
 /// How far a claim pushes a row ahead: as long as the original's.
 pub(crate) const CLAIM: Duration = Duration::from_secs(1000);
 
+/// The same for deletions, of which nobody holds a lock: as long as a batch of them takes, with a node that hangs among those
+/// asked. To delete twice is harmless.
+const CLAIM_TO_DELETE: Duration = Duration::from_mins(3);
+
 /// A row that this process has to work on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Claim {
@@ -41,8 +49,10 @@ pub(crate) struct Claim {
     pub(crate) fid: Fid,
     /// How often it failed before.
     pub(crate) failcount: u8,
-    /// Until when it is claimed: the row's `nexttry`, by which its end knows that nobody queued the file anew.
+    /// Until when it is claimed: the row's `nexttry`, by which its end knows that it is still this claim's.
     pub(crate) until: i64,
+    /// The row's `nexttry` before.
+    pub(crate) was: i64,
     /// What the work before left.
     pub(crate) leftover: Leftover,
 }
@@ -143,36 +153,42 @@ pub(crate) async fn delete_due(tx: &mut Tx, now: Timestamp) -> Result<bool, Erro
 }
 
 const DUE_REPLICATE: Sql = sql(
-    "select fid, failcount, flags from file_to_replicate where nexttry <= ? \
+    "select fid, failcount, flags, nexttry from file_to_replicate where nexttry <= ? \
      order by nexttry limit ? for update skip locked",
 )
-.sqlite("select fid, failcount, flags from file_to_replicate where nexttry <= ? order by nexttry limit ?");
+.sqlite(
+    "select fid, failcount, flags, nexttry from file_to_replicate where nexttry <= ? \
+     order by nexttry limit ?",
+);
 const CLAIM_REPLICATE: Sql = sql("update file_to_replicate set nexttry = ?, flags = 1 where fid in (…)");
 
 /// Claims at most `limit` due rows of `file_to_replicate`.
 pub(crate) async fn claim_replicate(tx: &mut Tx, now: Timestamp, limit: usize) -> Result<Vec<Claim>, Error> {
-    claim(tx, [&DUE_REPLICATE, &CLAIM_REPLICATE], now, limit).await
+    claim(tx, [&DUE_REPLICATE, &CLAIM_REPLICATE], (now, CLAIM), limit).await
 }
 
 const DUE_DELETE: Sql = sql(
-    "select fid, failcount, 0 from file_to_delete2 where nexttry <= ? \
+    "select fid, failcount, 0, nexttry from file_to_delete2 where nexttry <= ? \
      order by nexttry limit ? for update skip locked",
 )
-.sqlite("select fid, failcount, 0 from file_to_delete2 where nexttry <= ? order by nexttry limit ?");
+.sqlite(
+    "select fid, failcount, 0, nexttry from file_to_delete2 where nexttry <= ? \
+     order by nexttry limit ?",
+);
 const CLAIM_DELETE: Sql = sql("update file_to_delete2 set nexttry = ? where fid in (…)");
 
 /// Claims at most `limit` due rows of `file_to_delete2`.
 pub(crate) async fn claim_delete(tx: &mut Tx, now: Timestamp, limit: usize) -> Result<Vec<Claim>, Error> {
-    claim(tx, [&DUE_DELETE, &CLAIM_DELETE], now, limit).await
+    claim(tx, [&DUE_DELETE, &CLAIM_DELETE], (now, CLAIM_TO_DELETE), limit).await
 }
 
 async fn claim(
     tx: &mut Tx,
     [due, take]: [&Sql; 2],
-    now: Timestamp,
+    (now, length): (Timestamp, Duration),
     limit: usize,
 ) -> Result<Vec<Claim>, Error> {
-    let until = now.after(CLAIM).secs();
+    let until = now.after(length).secs();
     let mut claims = Vec::new();
     let limit = limit.min(LIST_MAX);
     for row in tx.rows(due, vec![now.secs().into(), limit.into()]).await? {
@@ -181,6 +197,7 @@ async fn claim(
             fid: fid_of(&row, 0)?,
             failcount: number_of(&row, 1)?,
             until,
+            was: row.int(3)?,
             leftover: if flags == 0 {
                 Leftover::None
             } else {
@@ -221,6 +238,7 @@ pub(crate) async fn claim_file(tx: &mut Tx, fid: Fid, now: Timestamp) -> Result<
             fid,
             failcount: 0,
             until,
+            was: now.secs(),
             leftover: Leftover::None,
         };
         return Ok(Some(Sole { claim, waited: false }));
@@ -239,6 +257,7 @@ pub(crate) async fn claim_file(tx: &mut Tx, fid: Fid, now: Timestamp) -> Result<
         fid,
         failcount: number_of(row, 1)?,
         until,
+        was: nexttry,
         leftover: if flags == 0 {
             Leftover::None
         } else {
@@ -268,7 +287,11 @@ pub(crate) async fn replicate_extended(tx: &mut Tx, claim: &Claim, until: i64) -
     Ok(Claim { until, ..*claim })
 }
 
-const DONE: Sql = sql("delete from file_to_replicate where fid = ? and nexttry = ? and flags = 1");
+const DONE: Sql = sql("delete from file_to_replicate where nexttry = ? and flags = 1 and fid in (…)");
+const ALL_AGAIN: Sql = sql(
+    "update file_to_replicate set nexttry = 0, flags = case when flags = 4 then 3 else 0 end \
+     where nexttry = ? and flags in (2, 4) and fid in (…)",
+);
 const LATER: Sql = sql(
     "update file_to_replicate set nexttry = ?, failcount = ?, flags = ? \
      where fid = ? and nexttry = ? and flags = 1",
@@ -278,11 +301,20 @@ const AGAIN: Sql = sql(
      where fid = ? and nexttry = ? and flags in (2, 4)",
 );
 
-/// Ends the work on a file; if it was queued anew since it was claimed, it waits again.
-pub(crate) async fn replicate_done(tx: &mut Tx, claim: &Claim) -> Result<(), Error> {
-    let args = || vec![claim.fid.into(), claim.until.into()];
-    if tx.run(&DONE, args()).await? == 0 {
-        tx.run(&AGAIN, args()).await?;
+/// Ends the work on files; one that was queued anew since it was claimed waits again.
+pub(crate) async fn replicate_done(tx: &mut Tx, claims: &[Claim]) -> Result<(), Error> {
+    let mut by_time: BTreeMap<i64, Vec<Fid>> = BTreeMap::new();
+    for claim in claims {
+        by_time.entry(claim.until).or_default().push(claim.fid);
+    }
+    for (until, fids) in &by_time {
+        for fids in fids.chunks(LIST_MAX) {
+            let args = || [vec![(*until).into()], values(fids)].concat();
+            let done = tx.run_list(&DONE, fids.len(), args()).await?;
+            if usize::try_from(done).is_ok_and(|done| done < fids.len()) {
+                tx.run_list(&ALL_AGAIN, fids.len(), args()).await?;
+            }
+        }
     }
     Ok(())
 }
@@ -305,6 +337,43 @@ pub(crate) async fn replicate_later(
         tx.run(&AGAIN, vec![claim.fid.into(), claim.until.into()]).await?;
     }
     Ok(())
+}
+
+const CLAIMED: Sql = sql(
+    "select fid, nexttry from file_to_replicate where nexttry > ? and nexttry < 2147483647 \
+     and flags in (1, 2, 4) order by nexttry limit ?",
+);
+
+/// Files that are being worked on, or whose worker has died, at most `limit`: each with the time of its claim.
+pub(crate) async fn replicate_claimed(
+    tx: &mut Tx,
+    now: Timestamp,
+    limit: usize,
+) -> Result<BTreeMap<Fid, i64>, Error> {
+    let rows = tx.rows(&CLAIMED, vec![now.secs().into(), limit.into()]).await?;
+    rows.iter()
+        .map(|row| Ok((fid_of(row, 0)?, row.int(1)?)))
+        .collect()
+}
+
+const FREE: Sql = sql(
+    "update file_to_replicate set nexttry = 0, flags = 3 where nexttry = ? and flags in (1, 2, 4) and fid in (…)",
+);
+
+/// Makes due what was claimed at these times by workers that have died; answers how many files they are.
+pub(crate) async fn replicate_freed(tx: &mut Tx, claims: &BTreeMap<Fid, i64>) -> Result<u64, Error> {
+    let mut by_time: BTreeMap<i64, Vec<Fid>> = BTreeMap::new();
+    for (fid, until) in claims {
+        by_time.entry(*until).or_default().push(*fid);
+    }
+    let mut freed = 0;
+    for (until, fids) in &by_time {
+        for fids in fids.chunks(LIST_MAX) {
+            let args = [vec![(*until).into()], values(fids)].concat();
+            freed += tx.run_list(&FREE, fids.len(), args).await?;
+        }
+    }
+    Ok(freed)
 }
 
 const HASTEN: Sql =
@@ -417,6 +486,22 @@ pub(crate) async fn old_queues_moved(tx: &mut Tx, now: Timestamp, limit: usize) 
     Ok(moved)
 }
 
+const OLDEST_DUE: Sql = sql("select min(nexttry) from file_to_replicate where nexttry > 0 and nexttry <= ?");
+const OLDEST_NEW: Sql = sql(
+    "select modified_at from mogul_object where fid = (select min(fid) from file_to_replicate where nexttry = 0)",
+);
+
+/// How long the file has waited for copies that has waited longest, of those that nobody works on and that are due.
+pub(crate) async fn replicate_lag(tx: &mut Tx, now: Timestamp) -> Result<Duration, Error> {
+    let due = tx.rows(&OLDEST_DUE, vec![now.secs().into()]).await?;
+    let due = due.first().map_or(Ok(None), |row| row.opt_int(0))?;
+    let new = tx.rows(&OLDEST_NEW, vec![]).await?;
+    let new = new.first().map_or(Ok(None), |row| row.opt_int(0))?;
+    let since = [due.map(Timestamp::from_secs), new.map(Timestamp::from_millis)];
+    let oldest = since.into_iter().flatten().min();
+    Ok(oldest.map_or(Duration::ZERO, |oldest| oldest.until(now)))
+}
+
 const LENGTHS: Sql = sql(
     "select (select count(*) from file_to_replicate), (select count(*) from file_to_delete2), \
      (select count(*) from mogul_join where nexttry < ?)",
@@ -432,6 +517,6 @@ pub(crate) async fn lengths(tx: &mut Tx) -> Result<[u64; 3], Error> {
 
 catalogue! {
     REPLICATE, ANY_REPLICATE, ANY_DELETE, DUE_REPLICATE, CLAIM_REPLICATE, DUE_DELETE, CLAIM_DELETE, CLAIM_NEW, FOUND, ORDINARY, EXTEND,
-    DONE, LATER, AGAIN, HASTEN, UNCLAIM, UNCLAIM_DELETE, DELETE, DELETE_HELD, DELETE_DONE, DELETE_LATER, OLD, OLD_DONE,
-    OLD_LATER, OLD_LATER_DONE, LENGTHS,
+    DONE, ALL_AGAIN, LATER, AGAIN, CLAIMED, FREE, HASTEN, UNCLAIM, UNCLAIM_DELETE, DELETE, DELETE_HELD, DELETE_DONE, DELETE_LATER, OLD, OLD_DONE,
+    OLD_LATER, OLD_LATER_DONE, OLDEST_DUE, OLDEST_NEW, LENGTHS,
 }

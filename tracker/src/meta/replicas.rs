@@ -68,6 +68,23 @@ pub(crate) async fn replicas_on(tx: &mut Tx, device: DevId, limit: usize) -> Res
     rows.iter().map(|row| fid_of(row, 0)).collect()
 }
 
+const BEYOND: Sql = sql("select fid from file_on where devid = ? and fid > ? order by fid limit ?");
+
+/// The next fids with a copy on record on a device, at most `limit`, beyond one.
+pub(crate) async fn replicas_beyond(
+    tx: &mut Tx,
+    device: DevId,
+    beyond: u64,
+    limit: usize,
+) -> Result<Vec<Fid>, Error> {
+    let args = vec![device.into(), beyond.into(), limit.into()];
+    tx.rows(&BEYOND, args)
+        .await?
+        .iter()
+        .map(|row| fid_of(row, 0))
+        .collect()
+}
+
 const FORGET_ON: Sql = sql("delete from file_on where devid = ? and fid in (…)");
 
 /// Forgets the copies of these fids on one device.
@@ -121,4 +138,4 @@ pub(crate) async fn files_on(
     files.collect()
 }
 
-catalogue! { ADD, OF, FORGET, FORGET_ALL, ON_DEVICE, FORGET_ON, OLDEST, NEWEST }
+catalogue! { ADD, OF, FORGET, FORGET_ALL, ON_DEVICE, BEYOND, FORGET_ON, OLDEST, NEWEST }

@@ -7,6 +7,8 @@
 //! a unique key. A transaction that lost (deadlock, serialization failure, duplicate key) runs again and sees what the
 //! winner did.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 use sqlx::{
     ConnectOptions as _, Executor as _, MySqlPool, PgPool,
@@ -22,9 +24,18 @@ use super::{
 };
 use crate::Error;
 
-/// A pool of connections to a server; clones share it.
+/// A server; clones share its connections.
 #[derive(Debug, Clone)]
-pub(super) enum Server {
+pub(super) struct Server {
+    /// For all work.
+    work: Pool,
+    /// For named locks ([`super::lock`]): who holds one has the connection for as long, and keeps nobody from working.
+    locks: Pool,
+}
+
+/// A pool of connections to a server.
+#[derive(Debug, Clone)]
+enum Pool {
     /// PostgreSQL.
     Postgres(PgPool),
     /// MariaDB or MySQL.
@@ -33,6 +44,12 @@ pub(super) enum Server {
 
 /// Connections of one process to a server.
 const CONNECTIONS_MAX: u32 = 32;
+
+/// Connections of one process that hold locks: each step of a job has one, or one for each file that it works on.
+const LOCK_CONNECTIONS_MAX: u32 = 16;
+
+/// How long to wait for one of them: those who have them are copying files.
+const LOCK_PATIENCE: Duration = Duration::from_mins(5);
 
 /// Statements that a connection keeps prepared: more than we have, and the lengths of short lists.
 const PREPARED_MAX: usize = 512;
@@ -44,26 +61,26 @@ impl Server {
     /// Connects to a server by URL.
     pub(super) async fn open(url: &str) -> Result<Server, DbError> {
         match url.split_once("://") {
-            Some(("postgres" | "postgresql", _)) => open_postgres(url).await.map(Server::Postgres),
-            Some(("mysql", _)) => open_mysql(url).await.map(Server::MySql),
-            Some(("mariadb", rest)) => open_mysql(&["mysql://", rest].concat()).await.map(Server::MySql),
+            Some(("postgres" | "postgresql", _)) => open_postgres(url).await,
+            Some(("mysql", _)) => open_mysql(url).await,
+            Some(("mariadb", rest)) => open_mysql(&["mysql://", rest].concat()).await,
             Some(_) | None => Err(DbError::UnknownEngine),
         }
     }
 
     /// The engine.
     pub(super) fn engine(&self) -> Engine {
-        match self {
-            Server::Postgres(_) => Engine::Postgres,
-            Server::MySql(_) => Engine::MySql,
+        match self.work {
+            Pool::Postgres(_) => Engine::Postgres,
+            Pool::MySql(_) => Engine::MySql,
         }
     }
 
     /// How busy the pool is.
     pub(super) fn load(&self) -> DbLoad {
-        let (connections, idle) = match self {
-            Server::Postgres(pool) => (pool.size(), pool.num_idle()),
-            Server::MySql(pool) => (pool.size(), pool.num_idle()),
+        let (connections, idle) = match &self.work {
+            Pool::Postgres(pool) => (pool.size(), pool.num_idle()),
+            Pool::MySql(pool) => (pool.size(), pool.num_idle()),
         };
         DbLoad {
             connections: u64::from(connections),
@@ -74,11 +91,12 @@ impl Server {
 
     /// A connection that reads: see [`super::Db::reader`].
     pub(super) async fn reader(&self) -> Result<Tx, DbError> {
-        let connection = match self {
-            Server::Postgres(pool) => pool.acquire().await.map(Connection::Postgres),
-            Server::MySql(pool) => pool.acquire().await.map(Connection::MySql),
-        };
-        connection.map(Tx).map_err(DbError::Connection)
+        self.work.acquire().await
+    }
+
+    /// A connection for locks; it waits while all are in use.
+    pub(super) async fn lock_connection(&self) -> Result<Tx, DbError> {
+        self.locks.acquire().await
     }
 
     /// Runs one transaction: see [`super::Db::write`].
@@ -139,11 +157,21 @@ impl Server {
     }
 
     async fn begin(&self) -> Result<Tx, DbError> {
-        let transaction = match self {
-            Server::Postgres(pool) => pool.begin().await.map(Connection::PostgresTransaction),
-            Server::MySql(pool) => pool.begin().await.map(Connection::MySqlTransaction),
+        let transaction = match &self.work {
+            Pool::Postgres(pool) => pool.begin().await.map(Connection::PostgresTransaction),
+            Pool::MySql(pool) => pool.begin().await.map(Connection::MySqlTransaction),
         };
         transaction.map(Tx).map_err(DbError::Connection)
+    }
+}
+
+impl Pool {
+    async fn acquire(&self) -> Result<Tx, DbError> {
+        let connection = match self {
+            Pool::Postgres(pool) => pool.acquire().await.map(Connection::Postgres),
+            Pool::MySql(pool) => pool.acquire().await.map(Connection::MySql),
+        };
+        connection.map(Tx).map_err(DbError::Connection)
     }
 }
 
@@ -155,28 +183,58 @@ fn remedy(error: &Error) -> Remedy {
     source.downcast_ref().map_or(Remedy::Report, DbError::remedy)
 }
 
-async fn open_postgres(url: &str) -> Result<PgPool, DbError> {
+async fn open_postgres(url: &str) -> Result<Server, DbError> {
     let options = url
         .parse::<PgConnectOptions>()
         .map_err(DbError::Open)?
         .application_name("mogul")
         .statement_cache_capacity(PREPARED_MAX)
         .disable_statement_logging();
-    PgPoolOptions::new()
+    let locks = PgPoolOptions::new()
+        .max_connections(LOCK_CONNECTIONS_MAX)
+        .acquire_timeout(LOCK_PATIENCE)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                // A machine that is gone closes nothing: the server has to ask.
+                connection
+                    .execute(
+                        "set tcp_keepalives_idle = 60; set tcp_keepalives_interval = 15; \
+                         set tcp_keepalives_count = 4",
+                    )
+                    .await?;
+                Ok(())
+            })
+        })
+        .connect_lazy_with(options.clone());
+    let work = PgPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .connect_with(options)
         .await
-        .map_err(DbError::Open)
+        .map_err(DbError::Open)?;
+    Ok(Server {
+        work: Pool::Postgres(work),
+        locks: Pool::Postgres(locks),
+    })
 }
 
-async fn open_mysql(url: &str) -> Result<MySqlPool, DbError> {
+async fn open_mysql(url: &str) -> Result<Server, DbError> {
     let options = url
         .parse::<MySqlConnectOptions>()
         .map_err(DbError::Open)?
         .charset("utf8mb4")
         .statement_cache_capacity(PREPARED_MAX)
         .disable_statement_logging();
-    MySqlPoolOptions::new()
+    let locks = MySqlPoolOptions::new()
+        .max_connections(LOCK_CONNECTIONS_MAX)
+        .acquire_timeout(LOCK_PATIENCE)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                connection.execute("set session wait_timeout = 300").await?;
+                Ok(())
+            })
+        })
+        .connect_lazy_with(options.clone());
+    let work = MySqlPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .after_connect(|connection, _| {
             Box::pin(async move {
@@ -188,5 +246,9 @@ async fn open_mysql(url: &str) -> Result<MySqlPool, DbError> {
         })
         .connect_with(options)
         .await
-        .map_err(DbError::Open)
+        .map_err(DbError::Open)?;
+    Ok(Server {
+        work: Pool::MySql(work),
+        locks: Pool::MySql(locks),
+    })
 }

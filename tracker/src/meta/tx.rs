@@ -247,6 +247,18 @@ impl Tx {
         }
     }
 
+    /// Ends the connection, and whatever the server keeps for it.
+    pub(super) fn sever(self) {
+        match self.0 {
+            Connection::Postgres(connection) => drop(connection.detach()),
+            Connection::MySql(connection) => drop(connection.detach()),
+            Connection::SqliteWriter(_)
+            | Connection::Sqlite(_)
+            | Connection::PostgresTransaction(_)
+            | Connection::MySqlTransaction(_) => {}
+        }
+    }
+
     /// Closes SQLite's writing connection, which checkpoints the write-ahead log if no reader is left.
     pub(super) async fn close(self) -> Result<(), sqlx::Error> {
         match self.0 {

@@ -2,6 +2,8 @@
 //!
 //! A row is claimed as those of the other queues are ([`super::queues`]): by pushing its `nexttry` ahead.
 
+use std::time::Duration;
+
 use mogul_storage::{DevId, Fid};
 
 use super::{
@@ -63,7 +65,11 @@ const DUE: Sql = sql(
 );
 const TAKE: Sql = sql("update file_to_queue set nexttry = ? where type = ? and fid in (…)");
 
-/// Claims at most `limit` due rows, 1 to [`LIST_MAX`], for as long as the other queues' claims last.
+/// How long a move is claimed: who does not get the file itself, because another still works on it, puts the move off.
+const CLAIM_TO_MOVE: Duration = Duration::from_mins(2);
+
+/// Claims at most `limit` due rows, 1 to [`LIST_MAX`]. Who dies with a claim leaves it to run out: for files that fsck checks,
+/// which may be large and are read, that takes as long as in the original.
 pub(crate) async fn claimed(
     tx: &mut Tx,
     kind: Kind,
@@ -85,7 +91,11 @@ pub(crate) async fn claimed(
             failcount: number_of(&row, 3)?,
         });
     }
-    let mut args = vec![now.after(CLAIM).secs().into(), kind.number().into()];
+    let claim = match kind {
+        Kind::Fsck => CLAIM,
+        Kind::Rebalance => CLAIM_TO_MOVE,
+    };
+    let mut args = vec![now.after(claim).secs().into(), kind.number().into()];
     args.extend(works.iter().map(|work| work.fid.into()));
     tx.run_list(&TAKE, works.len(), args).await?;
     Ok(works)

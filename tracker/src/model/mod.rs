@@ -2,6 +2,7 @@
 //!
 //! Edges parse text into these types; behind the edge nobody checks again.
 
+mod absence;
 mod bucket;
 mod class;
 mod cluster;
@@ -14,6 +15,7 @@ mod token;
 mod upload;
 mod user;
 
+pub use absence::{Absence, Phase};
 pub use bucket::Bucket;
 pub use class::{Ack, Class, ClassId, ClassName, Degraded};
 pub use cluster::{Device, DeviceStatus, Host, HostId, HostStatus};

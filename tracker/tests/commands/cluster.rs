@@ -412,6 +412,7 @@ async fn settings_are_written_as_their_form_wants_and_read_back() {
         let seen = tracker.server_settings().await.unwrap();
         let seen: Vec<(&str, &str)> = seen.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         let expected = [
+            ("auto_dead_after", "3600"),
             ("fsck_checksum", "MD5"),
             ("schema_version", "17"),
             ("skip_mkcol", "1"),
@@ -423,6 +424,33 @@ async fn settings_are_written_as_their_form_wants_and_read_back() {
         assert_eq!(tracker.server_setting("fsck_checksum").await.unwrap(), None);
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_device_that_goes_on_telling_old_figures_takes_no_files() {
+    let world = World::of_others(&[(7501, 1), (7502, 2)]).await;
+    let tracker = &world.tracker;
+    for (name, number) in [("h1", 1), ("h2", 2)] {
+        tracker.create_host(host(name, number)).await.unwrap();
+        tracker
+            .create_device(device(u32::from(number), name))
+            .await
+            .unwrap();
+    }
+    world.mood(1, Mood::Frozen);
+    world.monitor().await;
+    assert!(tracker.view().device(dev(1)).unwrap().free_bytes.is_some());
+
+    world.clock.advance(Duration::from_mins(3));
+    let taking = || -> Vec<DevId> { tracker.view().candidates().iter().map(|one| one.id).collect() };
+    // Our own node reads its figures anew, and tells the second in which it did.
+    while taking() != [dev(2)] {
+        world.monitor().await;
+    }
+
+    world.mood(1, Mood::Well);
+    world.monitor().await;
+    assert_eq!(tracker.view().candidates().len(), 2);
 }
 
 #[tokio::test]

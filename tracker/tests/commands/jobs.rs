@@ -7,8 +7,9 @@ use mogul_storage::{
     download::{BadCopy, Fault},
 };
 use mogul_tracker::{
+    clock::Clock,
     command::objects::UpdateObject,
-    jobs::{Job, Next, delete::Delete, monitor::Monitor, sweep::Sweep},
+    jobs::{Job, Next, delete::Delete, monitor::Monitor, reaper::Reaper, replicate::Replicate, sweep::Sweep},
     model::{ClassName, WriteCondition},
     view::Observed,
 };
@@ -63,6 +64,72 @@ async fn many_small_files_are_all_replicated() {
     for number in 0..300 {
         assert_eq!(world.object(&format!("key{number}")).await.replicas.len(), 2);
     }
+}
+
+#[tokio::test]
+async fn what_a_worker_that_died_was_copying_is_soon_copied_by_another() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1], &[2]]).await;
+        world.put_degraded("key", b"bytes", 1).await;
+        let [from] = world.object("key").await.replicas[..] else {
+            panic!("one copy");
+        };
+        world.mood(3 - from.get(), Mood::Hung);
+        let mut worker = Replicate::new(&world.tracker);
+        {
+            let mut step = std::pin::pin!(worker.step());
+            while !world.is_awaited(3 - from.get()) {
+                assert!(futures_util::poll!(&mut step).is_pending());
+                tokio::task::yield_now().await;
+            }
+        }
+        world.mood(3 - from.get(), Mood::Well);
+
+        let mut reaper = Reaper::new(&world.tracker);
+        let died = world.clock.now();
+        while world.object("key").await.replicas.len() < 2 {
+            while reaper.step().await.unwrap() == Next::Again {}
+            world.replicate().await;
+            world.clock.advance(Duration::from_secs(10));
+        }
+
+        let took = died.until(world.clock.now());
+        assert!(took < Duration::from_mins(15), "its claim ran out: {took:?}");
+        let object = world.object("key").await;
+        assert_eq!(world.on_disk(object.fid).len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nobody_takes_what_a_slow_worker_is_still_copying() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1], &[2]]).await;
+        world.put_degraded("key", b"bytes", 1).await;
+        let [from] = world.object("key").await.replicas[..] else {
+            panic!("one copy");
+        };
+        world.mood(3 - from.get(), Mood::Hung);
+        let mut slow = Replicate::new(&world.tracker);
+        let mut step = std::pin::pin!(slow.step());
+        while !world.is_awaited(3 - from.get()) {
+            assert!(futures_util::poll!(&mut step).is_pending());
+            tokio::task::yield_now().await;
+        }
+
+        let mut reaper = Reaper::new(&world.tracker);
+        for _ in 0..5 {
+            world.clock.advance(Duration::from_secs(10));
+            while reaper.step().await.unwrap() == Next::Again {}
+            assert_eq!(Replicate::new(&world.tracker).step().await.unwrap(), Next::Idle);
+        }
+        world.mood(3 - from.get(), Mood::Well);
+        step.await.unwrap();
+
+        assert_eq!(world.object("key").await.replicas.len(), 2);
+        assert_eq!(world.tracker.backlog().await.unwrap().to_replicate, 0);
+    })
+    .await;
 }
 
 #[tokio::test]

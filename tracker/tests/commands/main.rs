@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails by its unwrap")]
 
+mod absence;
 mod buckets;
 mod cluster;
 #[path = "../../src/meta/tests/engines.rs"]

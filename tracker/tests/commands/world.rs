@@ -84,6 +84,8 @@ pub(crate) enum Mood {
     Away,
     /// Takes no files.
     ReadOnly,
+    /// Tells how full it was long ago.
+    Frozen,
     /// Takes requests and does nothing about them until its mood changes.
     Hung,
     /// Hung, and somebody waits for it.
@@ -412,7 +414,11 @@ fn moody(device: Device, moods: Arc<Mutex<BTreeMap<DevId, Mood>>>) -> Node {
                     *answer.status_mut() = http::StatusCode::FORBIDDEN;
                     Ok(answer)
                 }
-                Mood::Well | Mood::ReadOnly | Mood::Hung | Mood::Awaited => {
+                Mood::Frozen if request.uri().path().ends_with("/usage") => {
+                    let usage = "total: 1000000\nused: 1000\navailable: 999000\ntime: 1700000000\n";
+                    Ok(http::Response::new(Body::from(usage)))
+                }
+                Mood::Well | Mood::ReadOnly | Mood::Frozen | Mood::Hung | Mood::Awaited => {
                     Ok(router.oneshot(request).await.unwrap())
                 }
             }

@@ -40,6 +40,8 @@ pub(super) struct Report {
     pub(super) good: Vec<DevId>,
     /// Devices on record without a good copy.
     pub(super) bad: Vec<DevId>,
+    /// Copies on record on devices that are absent: they do not count, and stay.
+    absent: usize,
     /// A device that has the file and is not on record.
     found: Option<DevId>,
     /// The checksum to be put on record: number of the algorithm, bytes.
@@ -81,13 +83,17 @@ impl Fsck {
     /// Looks at one file again and mends it. `strays` are devices that were seen to hold a copy that is not on record.
     pub(super) async fn mend(&self, fid: Fid, strays: &[DevId], court: &Court<'_>) -> Result<Mended, Error> {
         let now = self.0.now();
-        let claim = self
-            .0
-            .db()
-            .write(move |tx| Box::pin(async move { queues::claim_file(tx, fid, now).await }));
-        let Some(sole) = claim.await? else {
+        let Some((sole, held)) = self.0.to_itself(fid, now).await? else {
             return Ok(Mended::Busy);
         };
+        let mended = self.mend_alone(sole, strays, court).await?;
+        held.release().await;
+        Ok(mended)
+    }
+
+    /// Mends a file that is claimed.
+    async fn mend_alone(&self, sole: Sole, strays: &[DevId], court: &Court<'_>) -> Result<Mended, Error> {
+        let fid = sole.claim.fid;
         let mut tx = self.0.db().reader().await?;
         let file = meta::files_recorded(&mut tx, &[fid]).await?.pop();
         let in_parts = files::file_segmented(&mut tx, fid).await?;
@@ -118,6 +124,10 @@ impl Fsck {
             report.find(fid, FsckCode::PolicyViolation, None);
         }
         for device in &file.on {
+            if court.is_absent(*device) {
+                report.absent += 1;
+                continue;
+            }
             match self.0.seen(DevFid { device: *device, fid }).await {
                 Seen::Size(size) if size == file.file.size => report.good.push(*device),
                 Seen::Size(_) => {
@@ -133,6 +143,9 @@ impl Fsck {
                 Seen::Dead => report.bad.push(*device),
                 Seen::Away => return Ok(Err(Stalled)),
             }
+        }
+        if report.good.is_empty() && report.absent > 0 {
+            return Ok(Err(Stalled));
         }
         let checked = self.verify(file, class.hash, court.rules.checksums, &mut report);
         if let Verified::Stalled = checked.await? {
@@ -211,7 +224,7 @@ impl Fsck {
         court: &Court<'_>,
     ) -> Result<Mended, Error> {
         let fid = file.file.fid;
-        let copies = report.good.len();
+        let copies = report.good.len() + report.absent;
         if report.content == Contentment::Content
             && court.rules.counts == Counts::Kept
             && file.devcount != copies
@@ -273,6 +286,6 @@ async fn released(tx: &mut Tx, sole: Sole, now: Timestamp) -> Result<(), Error> 
     if sole.waited {
         queues::replicate_later(tx, &sole.claim, now.secs(), 0).await
     } else {
-        queues::replicate_done(tx, &sole.claim).await
+        queues::replicate_done(tx, &[sole.claim]).await
     }
 }

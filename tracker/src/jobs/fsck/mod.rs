@@ -104,6 +104,7 @@ struct Court<'a> {
     tracker: &'a Tracker,
     rules: Rules,
     devices: Vec<PolicyDevice>,
+    absent: BTreeSet<DevId>,
     classes: BTreeMap<(DomainId, ClassId), ClassRule>,
     /// What policies said of classes and devices: files are many, and these are few.
     content: BTreeMap<(DomainId, ClassId, Vec<DevId>), bool>,
@@ -355,10 +356,13 @@ impl Job for Fsck {
 
 impl<'a> Court<'a> {
     fn new(tracker: &'a Tracker, rules: Rules) -> Court<'a> {
+        let view = tracker.view();
+        let absent = view.devices().filter(|device| device.absent.is_some());
         Court {
             tracker,
             rules,
-            devices: tracker.view().policy_devices(0),
+            devices: view.policy_devices(0),
+            absent: absent.map(|device| device.device.id).collect(),
             classes: BTreeMap::new(),
             content: BTreeMap::new(),
         }
@@ -395,6 +399,11 @@ impl<'a> Court<'a> {
         class.policy.advise(&situation) == Advice::Happy
     }
 
+    /// Whether copies on a device do not count because it has stayed away: nothing is said of them.
+    fn is_absent(&self, device: DevId) -> bool {
+        self.absent.contains(&device)
+    }
+
     fn wants_checksums(&mut self, files: &[Recorded]) -> bool {
         self.rules.checksums != Checksums::Off && files.iter().any(|file| self.class(file).hash.is_some())
     }
@@ -421,7 +430,7 @@ impl<'a> Court<'a> {
             return Verdict::Fine;
         }
         let mut verdict = Verdict::Fine;
-        for device in &file.on {
+        for device in file.on.iter().filter(|device| !self.is_absent(**device)) {
             match survey.seen(*device, file.file.fid) {
                 Seen::Size(size) if size == file.file.size => {}
                 Seen::Size(_) | Seen::Missing | Seen::Dead => return Verdict::Suspect,

@@ -1,16 +1,22 @@
-//! Forgets the copies of devices that are dead, and queues their files for new ones (mogilefs.md §13).
+//! Sees to what the dead have left: the copies of devices that are dead are forgotten and their files queued for new ones
+//! (mogilefs.md §13), files on which a tracker worked that has died are given to others ([`claims`]), and devices that stay
+//! away are done without ([`absence`]).
 //!
 //! A batch is forgotten and queued in one transaction, so nothing is lost between the two. A device stays under watch for
 //! as long as it is dead: a copy that was on its way when it died is found as well.
+
+mod absence;
+mod claims;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use mogul_storage::DevId;
 
+use self::{absence::Absences, claims::Claims};
 use super::{Job, JobName, Next};
 use crate::{
     Error, Sharing, Tracker,
-    meta::{Tx, devices, files, ids::LIST_MAX, queues, replicas, settings},
+    meta::{Tx, devices, files, ids::LIST_MAX, lock, queues, replicas, settings},
     model::{DeviceStatus, Timestamp},
 };
 
@@ -30,6 +36,8 @@ pub struct Reaper {
     tracker: Tracker,
     /// Since when this process has known each device to be dead.
     dead: BTreeMap<DevId, Timestamp>,
+    claims: Claims,
+    absences: Absences,
 }
 
 impl Reaper {
@@ -39,6 +47,8 @@ impl Reaper {
         Reaper {
             tracker: tracker.clone(),
             dead: BTreeMap::new(),
+            claims: Claims::default(),
+            absences: Absences::default(),
         }
     }
 
@@ -77,13 +87,18 @@ impl Reaper {
             rate => rate,
         };
         drop(tx);
+        let Some(turn) = self.tracker.locks().named(lock::REAPER).await? else {
+            return Ok(0);
+        };
         let rate = usize::try_from(rate).unwrap_or(LIST_MAX).min(LIST_MAX);
         let now = self.tracker.now();
         let reap = self
             .tracker
             .db()
             .write(move |tx| Box::pin(async move { reaped(tx, device, rate, now).await }));
-        reap.await
+        let reaped = reap.await;
+        turn.release().await;
+        reaped
     }
 }
 
@@ -91,6 +106,7 @@ impl Job for Reaper {
     const NAME: JobName = JobName::Reaper;
 
     async fn step(&mut self) -> Result<Next, Error> {
+        self.claims.look(&self.tracker).await?;
         for device in self.due() {
             let copies = self.reap(device).await?;
             if copies > 0 {
@@ -103,7 +119,7 @@ impl Job for Reaper {
                 return Ok(Next::Again);
             }
         }
-        Ok(Next::Idle)
+        self.absences.look(&self.tracker).await
     }
 }
 

@@ -119,14 +119,12 @@ impl Rebalance {
             .split(',')
             .filter_map(|number| DevId::new(number.trim().parse().ok()?))
             .collect();
-        let claim = self
-            .tracker
-            .db()
-            .write(move |tx| Box::pin(async move { queues::claim_file(tx, fid, now).await }));
-        let Some(sole) = claim.await? else {
+        let Some((sole, held)) = self.tracker.to_itself(fid, now).await? else {
             return Ok(End::Later(BUSY, order.failcount));
         };
-        let (relocated, claim) = self.replicate.relocate(sole.claim, from, &to).await?;
+        let held = Arc::new(held);
+        let claim = (sole.claim, Arc::clone(&held));
+        let (relocated, claim) = self.replicate.relocate(claim, from, &to).await?;
         let waits = sole.waited || claim.leftover != queues::Leftover::None;
         let now = self.tracker.now();
         let release = self.tracker.db().write(move |tx| {
@@ -134,11 +132,14 @@ impl Rebalance {
                 if waits {
                     queues::replicate_later(tx, &claim, now.secs(), claim.failcount).await
                 } else {
-                    queues::replicate_done(tx, &claim).await
+                    queues::replicate_done(tx, &[claim]).await
                 }
             })
         });
         release.await?;
+        if let Some(held) = Arc::into_inner(held) {
+            held.release().await;
+        }
         Ok(match relocated {
             Relocated::Gone => End::Done,
             Relocated::Refused(reason) => after_failure(fid, from, order.failcount, reason),

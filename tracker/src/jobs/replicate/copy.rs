@@ -1,24 +1,50 @@
-//! One copy of one file: read from whichever copies are good, checked on the way, put on record.
+//! One copy of one file: read from whichever copies are good, checked on the way.
+//!
+//! Where both nodes are ours and neither is in this process, the target fetches the file itself ([`mogul_storage::pull`]);
+//! else the bytes pass through here.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use futures_util::StreamExt;
 use mogul_storage::{
-    DevId, Fid,
-    download::{BadCopy, Download, DownloadError, Source, download},
+    DevFid, DevId, Fid, NodeError,
+    download::{BadCopy, Download, DownloadError, Fault, Source, download},
+    pull::Pull,
     upload::{Target, Upload, UploadError, upload},
 };
 
-use super::{Replicate, Work};
+use super::{Replicate, Work, batch::recorded, lanes};
 use crate::{
     Error,
     error::chain,
     jobs::JobName,
-    meta::{files, queues, replicas},
+    meta::files::{self, FileRow},
     view::ClusterView,
 };
 
-/// What came of a copy.
+/// A file that is to be copied.
+pub(super) struct Load<'a> {
+    pub(super) file: FileRow,
+    pub(super) crc64: Option<[u8; 8]>,
+    /// Devices that have a copy.
+    pub(super) on: &'a [DevId],
+}
+
+/// Whether bytes have come to a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carried {
+    /// They are there, synced, and not on record yet.
+    There,
+    /// The target did not take them.
+    TargetFailed,
+    /// No copy can be read now.
+    NoSource,
+}
+
+/// What came of a copy that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Copied {
     /// It is on record.
@@ -31,76 +57,123 @@ pub enum Copied {
     FileGone,
 }
 
+impl Work {
+    pub(super) fn load(&self) -> Load<'_> {
+        Load {
+            file: self.file,
+            crc64: self.crc64,
+            on: &self.on,
+        }
+    }
+}
+
 impl Replicate {
     /// Copies a file to a device.
     ///
     /// The whole is checked against its CRC, where one is known, before the target is told that it is whole. Copies that
     /// turn out bad are reported.
-    pub(super) async fn copy(
-        &self,
-        work: &Work,
-        view: &ClusterView,
-        on: &[DevId],
-        target: DevId,
-    ) -> Result<Copied, Error> {
+    pub(super) async fn carry(&self, load: &Load<'_>, view: &ClusterView, target: DevId) -> Carried {
         let Some(node) = self.0.nodes().get(target) else {
-            return Ok(Copied::TargetFailed);
+            return Carried::TargetFailed;
         };
-        let sources = self.sources(view, on);
+        let sources = self.sources(view, load.on);
         if sources.is_empty() {
-            return Ok(Copied::NoSource);
+            return Carried::NoSource;
+        }
+        let from = sources.first().map_or(target, |source| source.device);
+        let size = load.file.size;
+        let _pass = self.0.lanes().enter(&self.0, [from, target], size).await;
+        let target = Target { device: target, node };
+        let carried = self.carried(load, view, sources, target).await;
+        if carried == Carried::There {
+            self.0.lanes().count(size);
+        }
+        carried
+    }
+
+    async fn carried(
+        &self,
+        load: &Load<'_>,
+        view: &ClusterView,
+        mut sources: Vec<Source>,
+        target: Target,
+    ) -> Carried {
+        if let Some(carried) = self.pulled(load, view, &mut sources, &target).await {
+            return carried;
         }
         let bad: Arc<Mutex<Vec<BadCopy>>> = Arc::default();
-        let body = {
-            let bad = Arc::clone(&bad);
-            let request = Download {
-                fid: work.file.fid,
-                sources,
-                size: work.file.size,
-                first: 0,
-                length: work.file.size,
-                crc64: work.crc64,
-            };
-            download(request, move |copy| {
-                bad.lock().unwrap_or_else(PoisonError::into_inner).push(copy);
-            })
-            .await
-        };
-        let copied = match body {
-            Err(error) => Err(UploadError::Body(error)),
-            Ok(body) => {
-                let request = Upload {
-                    fid: work.file.fid,
-                    targets: vec![Target { device: target, node }],
-                    size: Some(work.file.size),
-                    hashes: Vec::new(),
-                };
-                // The download has checked the CRC; what it could not check, nobody can.
-                upload(request, body.boxed(), |_, _| Ok::<(), DownloadError>(())).await
-            }
-        };
+        let carried = stream(load, sources, target, &bad).await;
         let bad = std::mem::take(&mut *bad.lock().unwrap_or_else(PoisonError::into_inner));
         for copy in bad {
             self.0.report_bad_copy(copy).await;
         }
-        match copied {
-            Ok(_) => self.record(work, target).await,
-            Err(UploadError::Body(error)) => {
-                tracing::warn!(fid = work.file.fid.get(), %error, "no copy can be read");
-                Ok(Copied::NoSource)
-            }
-            Err(UploadError::NoTarget(failed)) => {
-                for (device, error) in failed {
+        carried
+    }
+
+    /// Lets the target fetch the file, where it and a source can do that; sources that turn out bad are reported and taken
+    /// out. `None` if the bytes have to pass through here.
+    async fn pulled(
+        &self,
+        load: &Load<'_>,
+        view: &ClusterView,
+        sources: &mut Vec<Source>,
+        target: &Target,
+    ) -> Option<Carried> {
+        if self.0.nodes().is_local(target.device) {
+            return None;
+        }
+        let (fid, size) = (load.file.fid, load.file.size);
+        let at = DevFid {
+            device: target.device,
+            fid,
+        };
+        while let Some(source) = sources.first() {
+            let device = source.device;
+            let pull = Pull {
+                from: self.address(view, device)?,
+                device,
+                size,
+                crc64: load.crc64,
+                bytes_per_second: lanes::bandwidth(view),
+            };
+            match target.node.pull(at, &pull).await {
+                Ok(stored) if stored == size => return Some(Carried::There),
+                Ok(stored) => {
                     tracing::warn!(
-                        fid = work.file.fid.get(),
-                        devid = device.get(),
-                        error = chain(&error),
-                        "copy failed"
+                        fid = fid.get(),
+                        devid = at.device.get(),
+                        bytes = stored,
+                        "a copy has another size"
                     );
+                    return Some(Carried::TargetFailed);
                 }
-                Ok(Copied::TargetFailed)
+                // The two may not see each other, or may not want to.
+                Err(
+                    NodeError::Unsupported(_)
+                    | NodeError::Source(Fault::Unreachable)
+                    | NodeError::Answer { status: 403, .. },
+                ) => return None,
+                Err(NodeError::Source(fault)) => {
+                    self.0.report_bad_copy(BadCopy { fid, device, fault }).await;
+                    sources.remove(0);
+                }
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(fid = fid.get(), devid = at.device.get(), error, "copy failed");
+                    return Some(Carried::TargetFailed);
+                }
             }
         }
+        Some(Carried::NoSource)
+    }
+
+    /// Where another node finds the node of a device; `None` if that is in this process, or has a name and no address.
+    fn address(&self, view: &ClusterView, device: DevId) -> Option<SocketAddr> {
+        if self.0.nodes().is_local(device) {
+            return None;
+        }
+        let host = view.host(view.device(device)?.device.host)?;
+        Some(SocketAddr::new(host.ip.parse().ok()?, host.port))
     }
 
     /// Copies a file from one device to another, whatever its policy wants.
@@ -112,11 +185,16 @@ impl Replicate {
         let file = files::files_by_fid(&mut tx, &[fid]).await?.remove(&fid);
         let crc64 = files::digests_known(&mut tx, &[fid]).await?.remove(&fid);
         drop(tx);
-        let work = Work {
+        let load = Load {
             file: file.ok_or(Error::UnknownKey)?,
             crc64,
+            on: &[from],
         };
-        self.copy(&work, &self.0.view(), &[from], to).await
+        match self.carry(&load, &self.0.view(), to).await {
+            Carried::There => self.record_one(fid, to).await,
+            Carried::TargetFailed => Ok(Copied::TargetFailed),
+            Carried::NoSource => Ok(Copied::NoSource),
+        }
     }
 
     /// The copies that can be read now.
@@ -132,24 +210,79 @@ impl Replicate {
         readable.collect()
     }
 
-    async fn record(&self, work: &Work, target: DevId) -> Result<Copied, Error> {
-        let (fid, now) = (work.file.fid, self.0.now());
-        let record = self.0.db().write(move |tx| {
-            Box::pin(async move {
-                let there = files::file_locked(tx, fid).await?;
-                replicas::add(tx, &[(fid, target)]).await?;
-                if there {
-                    files::devcount_updated(tx, fid).await?;
-                    return Ok(Copied::Recorded);
-                }
-                queues::delete(tx, &[fid], now).await?;
-                Ok(Copied::FileGone)
-            })
-        });
-        let copied = record.await?;
-        if copied == Copied::FileGone {
-            self.0.wake(JobName::Delete);
+    /// Puts on record what was made of a file. Answers whether it still is one.
+    pub(super) async fn record(&self, work: &mut Work) -> Result<Copied, Error> {
+        let made = std::mem::take(&mut work.made);
+        let mut copied = Copied::Recorded;
+        for device in made {
+            copied = self.record_one(work.file.fid, device).await?;
         }
         Ok(copied)
+    }
+
+    async fn record_one(&self, fid: Fid, device: DevId) -> Result<Copied, Error> {
+        let now = self.0.now();
+        let record = self
+            .0
+            .db()
+            .write(move |tx| Box::pin(async move { recorded(tx, &[(fid, device)], now).await }));
+        if record.await? == 0 {
+            return Ok(Copied::Recorded);
+        }
+        self.0.wake(JobName::Delete);
+        Ok(Copied::FileGone)
+    }
+}
+
+/// Reads a file from the first source that has it, and writes it to a device on the way.
+async fn stream(
+    load: &Load<'_>,
+    sources: Vec<Source>,
+    target: Target,
+    bad: &Arc<Mutex<Vec<BadCopy>>>,
+) -> Carried {
+    let fid = load.file.fid;
+    let bad = Arc::clone(bad);
+    let request = Download {
+        fid,
+        sources,
+        size: load.file.size,
+        first: 0,
+        length: load.file.size,
+        crc64: load.crc64,
+    };
+    let body = download(request, move |copy| {
+        bad.lock().unwrap_or_else(PoisonError::into_inner).push(copy);
+    });
+    let copied = match body.await {
+        Err(error) => Err(UploadError::Body(error)),
+        Ok(body) => {
+            let request = Upload {
+                fid,
+                targets: vec![target],
+                size: Some(load.file.size),
+                hashes: Vec::new(),
+            };
+            // The download has checked the CRC; what it could not check, nobody can.
+            upload(request, body.boxed(), |_, _| Ok::<(), DownloadError>(())).await
+        }
+    };
+    match copied {
+        Ok(_) => Carried::There,
+        Err(UploadError::Body(error)) => {
+            tracing::warn!(fid = fid.get(), %error, "no copy can be read");
+            Carried::NoSource
+        }
+        Err(UploadError::NoTarget(failed)) => {
+            for (device, error) in failed {
+                tracing::warn!(
+                    fid = fid.get(),
+                    devid = device.get(),
+                    error = chain(&error),
+                    "copy failed"
+                );
+            }
+            Carried::TargetFailed
+        }
     }
 }

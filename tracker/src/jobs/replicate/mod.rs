@@ -1,28 +1,30 @@
 //! Makes the copies that are missing, drops those that are too many (mogilefs.md §10).
 //!
-//! A step claims a batch of `file_to_replicate` and works on several files at once. For each: what devices may hold
+//! A step claims a batch of `file_to_replicate` ([`batch`]) and works on many files at once. For each: what devices may hold
 //! without record is deleted if the row is suspect ([`crate::meta::queues`]); then the class's policy is asked, and one
-//! copy made or dropped, until the policy is content or cannot be served now. Bytes come before rows: a copy is put on
-//! record after its device has synced it, in a transaction that finds the file still there.
+//! copy made or dropped, until the policy is content or cannot be served now. Bytes come before rows: copies are put on
+//! record after their devices have synced them, in a transaction that finds the files still there.
 
+mod batch;
 mod copy;
+mod lanes;
 mod relocate;
+mod spare;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use futures_util::{StreamExt, stream};
 use mogul_storage::{DevFid, DevId, Fid};
 
 pub use self::copy::Copied;
+pub(crate) use self::lanes::{BANDWIDTH, Lanes, PER_DEVICE, PER_HOST};
 pub(super) use self::relocate::Relocated;
+use self::{batch::Batch, copy::Carried};
 use super::{Job, JobName, Next, Pace};
 use crate::{
     Error, Tracker,
     meta::{
         files::{self, FileRow},
+        lock::Held,
         queues::{self, Claim, END_OF_TIME, Leftover, Urgency},
         replicas,
     },
@@ -32,8 +34,6 @@ use crate::{
     view::{ClusterView, DeviceView},
 };
 
-/// Files of one step.
-const BATCH: usize = 128;
 /// Copies made or dropped for one file in one step.
 const CHANGES_MAX: usize = 32;
 /// How often the queue is looked at without a wake.
@@ -51,10 +51,17 @@ const BACK_OFF: [u64; 9] = [15, 60, 300, 1_800, 3_600, 7_200, 14_400, 28_800, 86
 #[derive(Clone)]
 pub struct Replicate(Tracker, Pace);
 
-/// A claimed file, as the database has it.
+/// A file that is being worked on, by nobody else.
 struct Work {
+    claim: Claim,
+    /// What makes it so.
+    held: Arc<Held>,
     file: FileRow,
     crc64: Option<[u8; 8]>,
+    /// Devices that have a copy, on record or not yet.
+    on: Vec<DevId>,
+    /// Those of them that are not on record yet.
+    made: Vec<DevId>,
 }
 
 /// What a file's copies are judged by.
@@ -65,6 +72,7 @@ struct Rule<'a> {
 }
 
 /// How the work on a file ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     /// There is nothing more to do.
     Done,
@@ -72,6 +80,8 @@ enum End {
     Later,
     /// No copy is on record anywhere.
     Lost,
+    /// Nobody has worked on it: it waits as it did before, at least until then (unix seconds).
+    Untouched(i64),
 }
 
 impl Replicate {
@@ -79,23 +89,6 @@ impl Replicate {
     #[must_use]
     pub fn new(tracker: &Tracker) -> Replicate {
         Replicate(tracker.at_work(), Pace::AfterStep)
-    }
-
-    /// Works on one claimed file and writes down how it ended.
-    async fn work(&self, claim: Claim, file: Option<FileRow>, crc64: Option<[u8; 8]>) -> Result<(), Error> {
-        let claim = match &file {
-            Some(file) if file.size > CLAIM_BYTES => self.extended(claim, file.size).await?,
-            Some(_) | None => claim,
-        };
-        let claim = self.without_strays(claim).await?;
-        let mut failed = Vec::new();
-        let end = match file {
-            Some(file) => self.satisfy(&Work { file, crc64 }, &mut failed).await?,
-            // It was deleted.
-            None => End::Done,
-        };
-        let claim = self.without_copies_on(&failed, claim).await?;
-        self.end(claim, &end).await
     }
 
     /// Keeps a large file for as long as its copies may take.
@@ -154,13 +147,11 @@ impl Replicate {
     }
 
     /// Makes and drops copies until the policy is content. Devices that did not take one are added to `failed`.
-    async fn satisfy(&self, work: &Work, failed: &mut Vec<DevId>) -> Result<End, Error> {
-        let fid = work.file.fid;
+    async fn satisfy(&self, work: &mut Work, failed: &mut Vec<DevId>) -> Result<End, Error> {
         let class = self.0.class_of(&work.file);
         for _ in 0..CHANGES_MAX {
-            let on = self.replicas(fid).await?;
-            if on.is_empty() {
-                return self.without_copies(fid).await;
+            if work.on.is_empty() {
+                return self.without_copies(work.file.fid).await;
             }
             let view = self.0.view();
             let rule = Rule {
@@ -168,24 +159,25 @@ impl Replicate {
                 mindevcount: class.mindevcount,
                 view: &view,
             };
-            match self.advice(&rule, &on, failed, work.file.size) {
+            match self.advice(&rule, &work.on, failed, work.file.size) {
                 Advice::Happy => return Ok(End::Done),
                 Advice::NoAnswer => return Ok(End::Later),
-                Advice::TooHappy => match self.spare(&rule, &on) {
-                    Some(device) if self.others_hold(work, &on, device).await => {
-                        self.drop_copy(fid, device).await?;
+                Advice::TooHappy => {
+                    if !self.drop_spare(work, &rule).await? {
+                        return Ok(End::Later);
                     }
-                    Some(_) | None => return Ok(End::Later),
-                },
+                }
                 Advice::CopyTo { ideal, desperate } => {
                     let Some(target) = self.pick(&view, &ideal, &desperate) else {
                         return Ok(End::Later);
                     };
-                    match self.copy(work, &view, &on, target).await? {
-                        Copied::Recorded => {}
-                        Copied::TargetFailed => failed.push(target),
-                        Copied::NoSource => return Ok(End::Later),
-                        Copied::FileGone => return Ok(End::Done),
+                    match self.carry(&work.load(), &view, target).await {
+                        Carried::There => {
+                            work.on.push(target);
+                            work.made.push(target);
+                        }
+                        Carried::TargetFailed => failed.push(target),
+                        Carried::NoSource => return Ok(End::Later),
                     }
                 }
             }
@@ -233,26 +225,6 @@ impl Replicate {
         Ok(End::Lost)
     }
 
-    async fn end(&self, claim: Claim, end: &End) -> Result<(), Error> {
-        let (again, failcount) = match end {
-            End::Done if claim.leftover == Leftover::None => (None, 0),
-            End::Done | End::Later => (
-                Some(self.back_off(claim.failcount)),
-                claim.failcount.saturating_add(1),
-            ),
-            End::Lost => (Some(END_OF_TIME), claim.failcount),
-        };
-        let write = self.0.db().write(move |tx| {
-            Box::pin(async move {
-                match again {
-                    None => queues::replicate_done(tx, &claim).await,
-                    Some(nexttry) => queues::replicate_later(tx, &claim, nexttry, failcount).await,
-                }
-            })
-        });
-        write.await
-    }
-
     /// When a file that has failed so often before is tried again: 80 to 120 % of the wait, so that files which failed
     /// together do not come back together.
     fn back_off(&self, failcount: u8) -> i64 {
@@ -274,88 +246,13 @@ impl Job for Replicate {
             Some(Urgency::Urgent) => Pace::Urgent,
             Some(Urgency::Ordinary) => Pace::AfterStep,
         };
-        let claim = self
-            .0
-            .db()
-            .write(move |tx| Box::pin(async move { queues::claim_replicate(tx, now, BATCH).await }));
-        let claims = claim.await?;
-        if claims.is_empty() {
-            return Ok(Next::Idle);
+        match Batch::taken(&self.0, now).await? {
+            Some(batch) => self.work_off(batch).await,
+            None => Ok(Next::Idle),
         }
-        let full = claims.len() == BATCH;
-        let fids: Vec<Fid> = claims.iter().map(|claim| claim.fid).collect();
-        let mut tx = self.0.db().reader().await?;
-        let found: BTreeMap<Fid, FileRow> = files::files_by_fid(&mut tx, &fids).await?;
-        let digests = files::digests_known(&mut tx, &fids).await?;
-        drop(tx);
-        let works = claims.into_iter().map(|claim| {
-            let (file, crc64) = (found.get(&claim.fid), digests.get(&claim.fid));
-            self.work(claim, file.copied(), crc64.copied())
-        });
-        let mut ends = stream::iter(works).buffer_unordered(self.0.settings().replicate_at_once);
-        let mut outcome = Ok(if full { Next::Again } else { Next::Idle });
-        while let Some(end) = ends.next().await {
-            // The others go on; the claim of this one runs out.
-            if let Err(error) = end {
-                outcome = Err(error);
-            }
-        }
-        outcome
     }
 
     fn pace(&self) -> Pace {
         self.1
-    }
-}
-
-impl Replicate {
-    /// The copy without which the policy is still content, if there is one that can be dropped: on the fullest device.
-    fn spare(&self, rule: &Rule<'_>, on: &[DevId]) -> Option<DevId> {
-        let known: BTreeSet<DevId> = rule.view.devices().map(|device| device.device.id).collect();
-        let content_without = |device: &DevId| {
-            let rest: Vec<DevId> = on.iter().copied().filter(|other| other != device).collect();
-            match self.advice(rule, &rest, &[], 0) {
-                Advice::Happy | Advice::TooHappy => true,
-                Advice::CopyTo { .. } | Advice::NoAnswer => false,
-            }
-        };
-        on.iter()
-            .filter(|device| known.contains(device) && content_without(device))
-            .filter_map(|device| rule.view.device(*device).filter(|view| view.deletable()))
-            .min_by_key(|view| (view.free_bytes, view.device.id))
-            .map(|view| view.device.id)
-    }
-
-    /// Whether all other copies on record are there: none is dropped before that is sure.
-    async fn others_hold(&self, work: &Work, on: &[DevId], device: DevId) -> bool {
-        for other in on.iter().filter(|other| **other != device) {
-            let at = DevFid {
-                device: *other,
-                fid: work.file.fid,
-            };
-            let size = match self.0.nodes().get(*other) {
-                Some(node) => node.size(at).await.ok(),
-                None => None,
-            };
-            if size != Some(work.file.size) {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Drops a copy: the file, then its row. A row without a file is mended when somebody reads it; a file without a row
-    /// would stay for ever.
-    async fn drop_copy(&self, fid: Fid, device: DevId) -> Result<(), Error> {
-        let node = self.0.nodes().get(device).ok_or(Error::NoDevices)?;
-        let deleted = node.delete(DevFid { device, fid }).await;
-        deleted.map_err(|source| Error::Device { device, source })?;
-        let forget = self.0.db().write(move |tx| {
-            Box::pin(async move {
-                replicas::forget(tx, fid, device).await?;
-                files::devcount_updated(tx, fid).await
-            })
-        });
-        forget.await
     }
 }

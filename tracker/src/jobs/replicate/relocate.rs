@@ -2,10 +2,12 @@
 
 use mogul_storage::{DevFid, DevId};
 
-use super::{CHANGES_MAX, Copied, Replicate, Rule, Work};
+use std::sync::Arc;
+
+use super::{CHANGES_MAX, Copied, Replicate, Rule, Work, copy::Carried};
 use crate::{
     Error,
-    meta::{files, queues::Claim},
+    meta::{files, lock::Held, queues::Claim},
     policy::{Advice, Situation},
     refresh::policy_of,
     view::{ClusterView, DeviceView},
@@ -26,7 +28,7 @@ impl Replicate {
     /// taken a copy that is not on record.
     pub(in crate::jobs) async fn relocate(
         &self,
-        claim: Claim,
+        (claim, held): (Claim, Arc<Held>),
         from: DevId,
         to: &[DevId],
     ) -> Result<(Relocated, Claim), Error> {
@@ -43,7 +45,15 @@ impl Replicate {
         };
         let claim = self.without_strays(claim).await?;
         let mut failed = Vec::new();
-        let relocated = self.shift(&Work { file, crc64 }, from, to, &mut failed).await?;
+        let mut work = Work {
+            claim,
+            held,
+            file,
+            crc64,
+            on: Vec::new(),
+            made: Vec::new(),
+        };
+        let relocated = self.shift(&mut work, from, to, &mut failed).await?;
         let claim = self.without_copies_on(&failed, claim).await?;
         Ok((relocated, claim))
     }
@@ -51,18 +61,19 @@ impl Replicate {
     /// Makes copies on the targets until the one that is to go is not needed, then drops it.
     async fn shift(
         &self,
-        work: &Work,
+        work: &mut Work,
         from: DevId,
         to: &[DevId],
         failed: &mut Vec<DevId>,
     ) -> Result<Relocated, Error> {
         let class = self.0.class_of(&work.file);
         for _ in 0..CHANGES_MAX {
-            let on = self.replicas(work.file.fid).await?;
-            if !on.contains(&from) {
+            work.on = self.replicas(work.file.fid).await?;
+            if !work.on.contains(&from) {
                 return Ok(Relocated::Gone);
             }
-            let rest: Vec<DevId> = on.iter().copied().filter(|device| *device != from).collect();
+            let rest = work.on.iter().copied().filter(|device| *device != from);
+            let rest: Vec<DevId> = rest.collect();
             let view = self.0.view();
             let rule = Rule {
                 policy: policy_of(&class),
@@ -71,7 +82,7 @@ impl Replicate {
             };
             match self.advice_among(&rule, work, (&rest, failed), to) {
                 Advice::Happy | Advice::TooHappy => {
-                    return self.leave(work, &view, (&on, &rest), from).await;
+                    return self.leave(work, &view, &rest, from).await;
                 }
                 Advice::NoAnswer => return Ok(Relocated::Refused("no target can take it")),
                 // A desperate one would be worse than what there is.
@@ -79,11 +90,13 @@ impl Replicate {
                     let Some(target) = self.pick(&view, &ideal, &[]) else {
                         return Ok(Relocated::Refused("the copies would lie worse than before"));
                     };
-                    match self.copy(work, &view, &on, target).await? {
-                        Copied::Recorded => {}
-                        Copied::TargetFailed => failed.push(target),
-                        Copied::NoSource => return Ok(Relocated::Refused("no copy can be read")),
-                        Copied::FileGone => return Ok(Relocated::Gone),
+                    match self.carry(&work.load(), &view, target).await {
+                        Carried::There => work.made.push(target),
+                        Carried::TargetFailed => failed.push(target),
+                        Carried::NoSource => return Ok(Relocated::Refused("no copy can be read")),
+                    }
+                    if self.record(work).await? == Copied::FileGone {
+                        return Ok(Relocated::Gone);
                     }
                 }
             }
@@ -117,16 +130,16 @@ impl Replicate {
         &self,
         work: &Work,
         view: &ClusterView,
-        (on, rest): (&[DevId], &[DevId]),
+        rest: &[DevId],
         from: DevId,
     ) -> Result<Relocated, Error> {
-        if rest.is_empty() || !self.others_hold(work, on, from).await {
+        if rest.is_empty() || !self.others_hold(work, &work.on, from).await {
             return Ok(Relocated::Refused("the other copies cannot be seen"));
         }
         if !view.device(from).is_some_and(DeviceView::deletable) {
             return Ok(Relocated::Refused("nothing may be deleted on the device"));
         }
-        match self.drop_copy(work.file.fid, from).await {
+        match self.drop_copy(work, from).await {
             Ok(()) => Ok(Relocated::Gone),
             Err(Error::Device { device, source }) => {
                 let at = DevFid {
@@ -136,6 +149,7 @@ impl Replicate {
                 tracing::warn!(fid = at.fid.get(), devid = device.get(), error = %source, "copy was not deleted");
                 Ok(Relocated::Refused("the copy could not be deleted"))
             }
+            Err(Error::Busy) => Ok(Relocated::Refused("somebody else works on the file")),
             Err(error) => Err(error),
         }
     }

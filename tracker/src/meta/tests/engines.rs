@@ -15,7 +15,12 @@ pub(crate) async fn for_each_engine(test: impl AsyncFn(Db)) {
     let db = Db::open(DbConfig::Memory).await.unwrap();
     db.migrate().await.unwrap();
     test(db).await;
-    for variable in ["MOGUL_TEST_POSTGRES_URL", "MOGUL_TEST_MYSQL_URL"] {
+    for variable in ["MOGUL_TEST_POSTGRES_URL", MYSQL] {
+        // Named locks belong to the server (`meta/lock.rs`): two tests at once would keep each other from files of one number.
+        let _turn = match variable {
+            MYSQL => Some(TURN.lock().await),
+            _ => None,
+        };
         let Some(database) = Scratch::make(variable).await else {
             continue;
         };
@@ -36,6 +41,10 @@ pub(crate) struct Scratch {
 }
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
+
+const MYSQL: &str = "MOGUL_TEST_MYSQL_URL";
+
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 impl Scratch {
     /// Makes an empty database on the server that the variable names; `None` if there is no such server.

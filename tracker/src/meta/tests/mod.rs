@@ -3,6 +3,7 @@
 pub(crate) mod engines;
 mod fid_blocks;
 mod listing;
+mod lock;
 mod objects;
 mod schema;
 mod statements;

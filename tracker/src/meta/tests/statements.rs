@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use super::engines::for_each_engine;
 use crate::meta::{
-    Sql, buckets, checksums, classes, create, devices, digests, domains, fid_blocks, files, fsck, hosts,
-    listing, lookup, migrate, objects, queues, replicas, segments, settings, tempfiles, tokens, uploads,
-    users, work,
+    Sql, absences, buckets, checksums, classes, create, devices, digests, domains, fid_blocks, files, fsck,
+    hosts, listing, lock, lookup, migrate, objects, queues, replicas, segments, settings, tempfiles, tokens,
+    uploads, users, work,
 };
 
 /// The statements of each module, by the name of its file.
 const CATALOGUE: &[(&str, &[(&str, Sql)])] = &[
+    ("absences.rs", absences::STATEMENTS),
     ("buckets.rs", buckets::STATEMENTS),
     ("checksums.rs", checksums::STATEMENTS),
     ("classes.rs", classes::STATEMENTS),
@@ -23,6 +24,7 @@ const CATALOGUE: &[(&str, &[(&str, Sql)])] = &[
     ("fsck.rs", fsck::STATEMENTS),
     ("hosts.rs", hosts::STATEMENTS),
     ("listing.rs", listing::STATEMENTS),
+    ("lock.rs", lock::STATEMENTS),
     ("lookup.rs", lookup::STATEMENTS),
     ("migrate.rs", migrate::STATEMENTS),
     ("objects.rs", objects::STATEMENTS),

@@ -130,8 +130,13 @@ fn list(hosts: &[Host], devices: &[Device]) -> String {
         lines.push("                    used(G)    free(G)   total(G)  weight(%)".to_owned());
         let theirs = devices.iter().filter(|device| device.hostid == host.hostid);
         lines.extend(theirs.map(|device| {
+            let absent = if device.absent_since.is_empty() {
+                ""
+            } else {
+                "  absent"
+            };
             format!(
-                "{:>7}: {:>7} {:>10.3} {:>10.3} {:>10.3} {:>10}",
+                "{:>7}: {:>7} {:>10.3} {:>10.3} {:>10.3} {:>10}{absent}",
                 format!("dev{}", device.devid),
                 device.status,
                 gib(device.mb_used),
@@ -196,6 +201,7 @@ mod tests {
             mb_free: 75_897,
             observed_state: "writeable".to_owned(),
             utilization: String::new(),
+            absent_since: String::new(),
         }
     }
 
@@ -222,6 +228,12 @@ mod tests {
              \u{20}                   used(G)    free(G)   total(G)  weight(%)\n\
              \u{20}  dev1:   alive     16.753     74.118     90.871        100\n\n"
         );
+        let absent = Device {
+            absent_since: "1700000000".to_owned(),
+            ..device()
+        };
+        let text = list(&[host()], &[absent]);
+        assert!(text.contains("100  absent\n"), "{text}");
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub(super) struct Device {
     pub(super) observed_state: String,
     /// How busy it is, in percent; empty if unknown.
     pub(super) utilization: String,
+    /// When it was last seen, in Unix seconds, if its files are copied elsewhere because it stays away; else empty.
+    pub(super) absent_since: String,
 }
 
 /// A domain and its classes.
@@ -92,6 +94,7 @@ pub(super) async fn devices(tracker: &mut TrackerConnection) -> Result<Vec<Devic
                 mb_free: pairs.number(&of("mb_free")),
                 observed_state: text("observed_state"),
                 utilization: text("utilization"),
+                absent_since: text("absent_since"),
             }
         })
         .collect();

@@ -1,0 +1,10 @@
+-- Devices that have stayed away and whose copies are made elsewhere meanwhile (SQLite).
+
+-- A device has a row from when its files are copied elsewhere without it until it is back and what is then too many is gone.
+create table if not exists mogul_absent (
+    devid integer not null primary key,  -- the device
+    seen_at integer not null,  -- when it was last seen: seconds since 1970
+    phase integer not null,  -- 0: it is away, its copies do not count; 1: it is back, they count again
+    changed_at integer not null,  -- when the phase began: seconds since 1970
+    queued_to integer not null  -- files on it up to this fid have been queued for the replicate job in this phase
+);
