@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     str::FromStr,
 };
 
@@ -10,7 +10,7 @@ use std::{
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Networks(Vec<Network>);
 
-/// Addresses with a common beginning: `10.0.0.0/8`, `fd00::/8`, or a single address.
+/// Addresses with a common beginning: `10.0.0.0/8`, `10.0.0.0:255.0.0.0`, `fd00::/8`, or a single address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
@@ -44,6 +44,12 @@ impl Networks {
 }
 
 impl Network {
+    /// How many leading bits its addresses have in common.
+    #[must_use]
+    pub fn length(self) -> u32 {
+        self.length
+    }
+
     /// Whether an address is in the network. IPv4 in IPv6 form (`::ffff:10.0.0.1`) is IPv4.
     #[must_use]
     pub fn contains(self, address: IpAddr) -> bool {
@@ -56,16 +62,16 @@ impl FromStr for Network {
     type Err = NotANetwork;
 
     fn from_str(text: &str) -> Result<Network, NotANetwork> {
+        if let Ok(address) = text.parse() {
+            let length = width(address);
+            return Ok(Network { address, length });
+        }
         let (address, length) = match text.split_once('/') {
-            Some((address, length)) => (address, Some(length)),
-            None => (text, None),
+            Some((address, length)) => (address, length.parse().map_err(|_| NotANetwork)?),
+            None => masked(text).ok_or(NotANetwork)?,
         };
         let address: IpAddr = address.parse().map_err(|_| NotANetwork)?;
         let width = width(address);
-        let length = match length {
-            Some(length) => length.parse().map_err(|_| NotANetwork)?,
-            None => width,
-        };
         if length > width {
             return Err(NotANetwork);
         }
@@ -77,6 +83,14 @@ impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.address, self.length)
     }
+}
+
+/// Splits `10.0.0.0:255.0.0.0`; a mask of which not only the leading bits are set is none.
+fn masked(text: &str) -> Option<(&str, u32)> {
+    let (address, mask) = text.split_once(':')?;
+    let mask: Ipv4Addr = mask.parse().ok()?;
+    let length = mask.to_bits().leading_ones();
+    (length == mask.to_bits().count_ones()).then_some((address, length))
 }
 
 /// Bits of an address of this kind.
@@ -120,6 +134,9 @@ mod tests {
         check("10.0.0.0/8", "11.0.0.1", false);
         check("10.1.2.3/32", "10.1.2.3", true);
         check("10.1.2.3", "10.1.2.4", false);
+        check("10.0.0.0:255.0.0.0", "10.255.0.1", true);
+        check("10.0.0.0:255.0.0.0", "11.0.0.1", false);
+        check("fd00::1", "fd00::1", true);
         check("0.0.0.0/0", "192.168.0.1", true);
         check("0.0.0.0/0", "::1", false);
         check("10.0.0.0/8", "::ffff:10.0.0.1", true);
@@ -138,6 +155,8 @@ mod tests {
             "host",
             "10.0.0.0/",
             "10.0.0.0/-1",
+            "10.0.0.0:255.0.255.0",
+            "fd00::/8:255.0.0.0",
         ] {
             assert_eq!(text.parse::<Network>(), Err(NotANetwork), "{text}");
         }

@@ -8,15 +8,20 @@ use std::collections::BTreeSet;
 
 use mogul_storage::DevId;
 
-use crate::{model::HostId, policy::PolicySpec};
+use crate::{
+    model::{DeviceStatus, HostId, ZoneName},
+    policy::{Advice, PolicyDevice, PolicySpec, Situation},
+};
 
 /// A device that is in use: alive, on a host that is alive, seen to be writeable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// Its number.
     pub id: DevId,
     /// Its host.
     pub host: HostId,
+    /// The network zone that its host is in, if it is in one.
+    pub zone: Option<ZoneName>,
     /// Free bytes.
     pub free_bytes: u64,
 }
@@ -31,7 +36,9 @@ pub struct Wish<'a> {
     /// Bytes that must stay free.
     pub min_free_bytes: u64,
     /// How the copies shall be spread.
-    pub policy: PolicySpec,
+    pub policy: &'a PolicySpec,
+    /// The class's `mindevcount`.
+    pub mindevcount: u8,
     /// Devices to take first, in this order.
     pub prefer: &'a [DevId],
 }
@@ -45,10 +52,10 @@ pub fn choose(candidates: &[Candidate], wish: &Wish<'_>, chance: impl FnMut() ->
     let with_room: Vec<Candidate> = candidates
         .iter()
         .filter(|candidate| candidate.free_bytes > room)
-        .copied()
+        .cloned()
         .collect();
-    let order = preferred_first(&shuffle(with_room, chance), wish.prefer);
-    let mut chosen = spread_over_hosts(&order, wish);
+    let order = preferred_first(shuffle(with_room, chance), wish.prefer);
+    let mut chosen = well_spread(&order, wish);
     for candidate in &order {
         if chosen.len() >= wish.copies {
             break;
@@ -87,16 +94,14 @@ fn draw(candidates: &[Candidate], chance: u64) -> usize {
 }
 
 /// Moves the preferred devices to the front, in the order of preference.
-fn preferred_first(order: &[Candidate], prefer: &[DevId]) -> Vec<Candidate> {
-    let find = |id: &DevId| order.iter().find(|candidate| candidate.id == *id).copied();
-    let mut front: Vec<Candidate> = prefer.iter().filter_map(find).collect();
-    let rest = order.iter().filter(|candidate| !prefer.contains(&candidate.id));
-    front.extend(rest.copied());
-    front
+fn preferred_first(mut order: Vec<Candidate>, prefer: &[DevId]) -> Vec<Candidate> {
+    let rank = |candidate: &Candidate| prefer.iter().position(|id| *id == candidate.id);
+    order.sort_by_key(|candidate| rank(candidate).unwrap_or(usize::MAX));
+    order
 }
 
-/// As many devices as are wanted and can be had on different hosts; none if the policy does not ask for it.
-fn spread_over_hosts(order: &[Candidate], wish: &Wish<'_>) -> Vec<DevId> {
+/// As many devices as are wanted and can be had where the policy would have them; none if it does not care.
+fn well_spread(order: &[Candidate], wish: &Wish<'_>) -> Vec<DevId> {
     match wish.policy {
         PolicySpec::MultipleDevices { .. } => Vec::new(),
         PolicySpec::MultipleHosts { .. } => {
@@ -104,7 +109,40 @@ fn spread_over_hosts(order: &[Candidate], wish: &Wish<'_>) -> Vec<DevId> {
             let apart = order.iter().filter(|candidate| hosts.insert(candidate.host));
             apart.take(wish.copies).map(|candidate| candidate.id).collect()
         }
+        PolicySpec::MultipleNetworks { .. }
+        | PolicySpec::HostsPerNetwork { .. }
+        | PolicySpec::Union { .. } => as_advised(order, wish),
     }
+}
+
+/// The devices that the policy advises one after the other, as if each had taken its copy.
+fn as_advised(order: &[Candidate], wish: &Wish<'_>) -> Vec<DevId> {
+    let see = |candidate: &Candidate| PolicyDevice {
+        id: candidate.id,
+        host: candidate.host,
+        zone: candidate.zone.clone(),
+        status: DeviceStatus::Alive,
+        takes_files: true,
+    };
+    let devices: Vec<PolicyDevice> = order.iter().map(see).collect();
+    let mut chosen = Vec::new();
+    while chosen.len() < wish.copies {
+        let advice = wish.policy.advise(&Situation {
+            mindevcount: wish.mindevcount,
+            on: &chosen,
+            failed: &[],
+            devices: &devices,
+        });
+        let ideal = match advice {
+            Advice::CopyTo { ideal, .. } => ideal,
+            Advice::Happy | Advice::TooHappy | Advice::NoAnswer => break,
+        };
+        match order.iter().find(|candidate| ideal.contains(&candidate.id)) {
+            Some(next) => chosen.push(next.id),
+            None => break,
+        }
+    }
+    chosen
 }
 
 #[cfg(test)]
@@ -117,6 +155,7 @@ mod tests {
         Candidate {
             id: DevId::new(id).unwrap(),
             host: HostId(host),
+            zone: None,
             free_bytes,
         }
     }
@@ -126,7 +165,8 @@ mod tests {
             copies,
             size: 0,
             min_free_bytes: 0,
-            policy: PolicySpec::DEFAULT,
+            policy: &PolicySpec::DEFAULT,
+            mindevcount: 2,
             prefer: &[],
         }
     }
@@ -214,9 +254,54 @@ mod tests {
     }
 
     #[test]
+    fn copies_go_where_the_zones_of_the_policy_are() {
+        let in_zone = |id, host, zone| Candidate {
+            zone: ZoneName::parse(zone),
+            ..candidate(id, host, GIB)
+        };
+        let devices = [
+            in_zone(1, 1, "near"),
+            in_zone(2, 1, "near"),
+            in_zone(3, 2, "near"),
+            in_zone(4, 3, "far"),
+            in_zone(5, 3, "far"),
+        ];
+        let mut chance = chance();
+        for (policy, near, far) in [
+            ("HostsPerNetwork(near=2,far=1)", 2, 1),
+            ("HostsPerNetwork(near=1,far=2)", 1, 2),
+            ("MultipleNetworks(3)", 2, 1),
+            ("Union(MultipleHosts(2),HostsPerNetwork(far=1))", 1, 1),
+        ] {
+            let policy = &PolicySpec::parse(policy).unwrap();
+            for _ in 0..100 {
+                let chosen = ids(&choose(
+                    &devices,
+                    &Wish {
+                        policy,
+                        ..wish(near + far)
+                    },
+                    &mut chance,
+                ));
+
+                let in_near = chosen.iter().filter(|id| **id <= 3).count();
+                assert_eq!(
+                    (in_near, chosen.len()),
+                    (near, near + far),
+                    "{policy:?} {chosen:?}"
+                );
+                assert!(
+                    near < 2 || chosen.contains(&3),
+                    "both hosts: {policy:?} {chosen:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn devices_are_drawn_by_their_free_space() {
         let devices = [candidate(1, 1, 3 * GIB), candidate(2, 2, GIB), candidate(3, 3, 0)];
-        let policy = PolicySpec::MultipleDevices { copies: None };
+        let policy = &PolicySpec::MultipleDevices { copies: None };
         let mut chance = chance();
         let mut first = [0_u32; 2];
 

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use mogul_storage::DevFid;
+use mogul_storage::{DevFid, networks::Network};
 
 use crate::{
     model::{Host, HostId},
@@ -77,35 +77,12 @@ fn address(host: &Host, reader: Reader) -> &str {
     }
 }
 
-/// Whether an address lies in `network`, written as `address/bits`, `address:mask` or a single address; what is none of
-/// these has nobody in it.
+/// Whether an address lies in `network`; what is no network has nobody in it.
 fn network_has(network: &str, ip: IpAddr) -> bool {
-    let (base, bits) = match network.split_once('/') {
-        Some((base, bits)) => (base, bits.parse().ok()),
-        None => match network.split_once(':').filter(|(_, mask)| mask.contains('.')) {
-            Some((base, mask)) => (base, mask.parse().ok().map(mask_bits)),
-            None => (network, Some(u32::MAX)),
-        },
-    };
-    let (Ok(base), Some(bits)) = (base.trim().parse::<IpAddr>(), bits) else {
-        return false;
-    };
-    match (base, ip.to_canonical()) {
-        (IpAddr::V4(base), IpAddr::V4(ip)) => {
-            let shift = 32_u32.saturating_sub(bits);
-            base.to_bits().checked_shr(shift) == ip.to_bits().checked_shr(shift)
-        }
-        (IpAddr::V6(base), IpAddr::V6(ip)) => {
-            let shift = 128_u32.saturating_sub(bits);
-            base.to_bits().checked_shr(shift) == ip.to_bits().checked_shr(shift)
-        }
-        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-    }
-}
-
-/// The leading ones of a mask.
-fn mask_bits(mask: std::net::Ipv4Addr) -> u32 {
-    mask.to_bits().leading_ones()
+    network
+        .trim()
+        .parse()
+        .is_ok_and(|network: Network| network.contains(ip))
 }
 
 #[cfg(test)]

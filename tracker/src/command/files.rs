@@ -146,7 +146,8 @@ impl Tracker {
             },
             size: request.size.unwrap_or(0),
             min_free_bytes: self.settings().min_free_bytes,
-            policy,
+            policy: &policy,
+            mindevcount: request.class.mindevcount,
             prefer: request.prefer,
         };
         let mut candidates = self.view().candidates();

@@ -1,15 +1,18 @@
 //! Settings that all trackers of a database share (`server_settings`, mogilefs.md §20): read, checked, written.
 //!
-//! What operators may write is a closed list with a form each. `skip_mkcol`, `fsck_checksum`, the `queue_*` of the jobs, and ours
-//! (`tranquillity`, `auto_dead_after`, `replicate_*`) are followed; the rest is kept for the original trackers beside us
+//! What operators may write is a closed list with a form each. `skip_mkcol`, `fsck_checksum`, the `queue_*` of the jobs, the network
+//! zones, and ours (`tranquillity`, `auto_dead_after`, `replicate_*`) are followed; the rest is kept for the original trackers beside us
 //! (docs/mogilefs-differences.md).
 
 use std::sync::Arc;
+
+use mogul_storage::networks::Network;
 
 use crate::{
     Error, Tracker,
     jobs::replicate::{BANDWIDTH, PER_DEVICE, PER_HOST},
     meta::{Tx, settings},
+    model::separated,
     pace,
 };
 
@@ -168,20 +171,8 @@ fn switch(value: &str) -> Option<&'static str> {
 
 /// Whether a text lists networks, `10.0.0.0/8, 192.168.1.7` or `10.0.0.0:255.0.0.0`.
 fn networks(text: &str) -> bool {
-    let separated = text.split(|letter: char| letter == ',' || letter.is_whitespace());
-    let mut listed = separated.filter(|part| !part.is_empty()).peekable();
-    listed.peek().is_some() && listed.all(is_network)
-}
-
-fn is_network(text: &str) -> bool {
-    let address = |text: &str| text.parse::<std::net::Ipv4Addr>().is_ok();
-    if let Some((base, bits)) = text.split_once('/') {
-        return address(base) && bits.parse::<u8>().is_ok_and(|bits| bits <= 32);
-    }
-    match text.split_once(':') {
-        Some((base, mask)) => address(base) && address(mask),
-        None => address(text),
-    }
+    let mut listed = separated(text).peekable();
+    listed.peek().is_some() && listed.all(|network| network.parse::<Network>().is_ok())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::{
     Row, Sql, Tx,
     encoding::hash_of,
-    ids::{number_of, opt_number_of},
+    ids::{number_of, opt_number_of, understood},
     sql::sql,
 };
 use crate::{
@@ -19,7 +19,7 @@ const ALL: Sql = sql(
 
 /// All classes that have a row.
 pub(crate) async fn classes(tx: &mut Tx) -> Result<Vec<Class>, Error> {
-    tx.rows(&ALL, vec![]).await?.iter().map(class_of).collect()
+    Ok(understood(&tx.rows(&ALL, vec![]).await?, class_of))
 }
 
 const OF_DOMAIN: Sql = sql(
@@ -31,7 +31,7 @@ const OF_DOMAIN: Sql = sql(
 /// The classes of a domain that have a row.
 pub(crate) async fn classes_of(tx: &mut Tx, domain: DomainId) -> Result<Vec<Class>, Error> {
     let rows = tx.rows(&OF_DOMAIN, vec![domain.into()]).await?;
-    rows.iter().map(class_of).collect()
+    Ok(understood(&rows, class_of))
 }
 
 const INSERT: Sql = sql(
@@ -104,16 +104,17 @@ pub(crate) async fn class_filled(tx: &mut Tx, domain: DomainId, class: ClassId) 
 }
 
 fn class_of(row: &Row) -> Result<Class, Error> {
-    let name = row.text(2)?;
+    let id = ClassId(number_of(row, 1)?);
     let ack = opt_number_of::<u8>(row, 6)?.unwrap_or(0);
     Ok(Class {
         domain: DomainId(number_of(row, 0)?),
-        id: ClassId(number_of(row, 1)?),
-        name: ClassName::parse(&name).ok_or_else(|| Error::Internal(format!("class name {name:?}")))?,
+        id,
+        name: ClassName::stored(&row.opt_text(2)?.unwrap_or_default(), id),
         // The columns of the original hold more than anybody has devices for on PostgreSQL and SQLite, and it takes that.
         mindevcount: u8::try_from(row.int(3)?.clamp(1, u8::MAX.into())).unwrap_or(u8::MAX),
         policy: row.opt_text(4)?.unwrap_or_default(),
-        hash: row.opt_int(5)?.map(hash_of).transpose()?,
+        // Numbers of digests that the original has, and never uses, are no reason to do without the class.
+        hash: row.opt_int(5)?.and_then(|number| hash_of(number).ok()),
         ack: if ack == 0 { Ack::All } else { Ack::Copies(ack) },
         degraded: match row.opt_int(7)? {
             None | Some(0) => Degraded::Accept,

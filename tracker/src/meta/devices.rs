@@ -4,7 +4,7 @@ use mogul_storage::DevId;
 
 use super::{
     Engine, Row, Sql, Tx,
-    ids::{device_of, number_of, opt_number_of},
+    ids::{device_of, number_of, opt_number_of, understood},
     sql::sql,
 };
 use crate::{
@@ -19,7 +19,7 @@ const ALL: Sql = sql(
 
 /// All devices.
 pub(crate) async fn devices(tx: &mut Tx) -> Result<Vec<Device>, Error> {
-    tx.rows(&ALL, vec![]).await?.iter().map(device_row).collect()
+    Ok(understood(&tx.rows(&ALL, vec![]).await?, device_row))
 }
 
 const INSERT: Sql = sql("insert into device (devid, hostid, status, weight) values (?, ?, ?, 100)");

@@ -2,7 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Engine, Row, Sql, Tx, ids::number_of, settings, sql::sql};
+use super::{
+    Engine, Row, Sql, Tx,
+    ids::{number_of, understood},
+    settings,
+    sql::sql,
+};
 use crate::{
     Error,
     model::{Bucket, Domain, DomainId, DomainName, Timestamp, UserId},
@@ -17,7 +22,7 @@ const ALL: Sql = sql("select d.dmid, d.namespace, b.owner, b.created_at \
 
 /// All domains: there are at most as many as `dmid` has numbers.
 pub(crate) async fn domains(tx: &mut Tx) -> Result<Vec<Bucket>, Error> {
-    tx.rows(&ALL, vec![]).await?.iter().map(bucket_of).collect()
+    Ok(understood(&tx.rows(&ALL, vec![]).await?, bucket_of))
 }
 
 const NAMED: Sql = sql("select d.dmid, d.namespace, b.owner, b.created_at \
@@ -129,12 +134,11 @@ pub(crate) async fn domain_removed(tx: &mut Tx, domain: DomainId) -> Result<(), 
 
 /// A domain with its S3 properties; one that a MogileFS tool made belongs to root.
 pub(super) fn bucket_of(row: &Row) -> Result<Bucket, Error> {
-    let name = row.text(1)?;
-    let parsed = DomainName::parse(&name).ok_or_else(|| Error::Internal(format!("domain name {name:?}")))?;
+    let name = row.opt_text(1)?.as_deref().and_then(DomainName::stored);
     Ok(Bucket {
         domain: Domain {
             id: DomainId(number_of(row, 0)?),
-            name: parsed,
+            name: name.ok_or_else(|| Error::Internal("a domain without a name".to_owned()))?,
         },
         owner: row.opt_text(2)?.map_or_else(UserId::root, UserId),
         created: Timestamp::from_millis(row.opt_int(3)?.unwrap_or(0)),

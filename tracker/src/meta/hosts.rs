@@ -2,7 +2,7 @@
 
 use super::{
     Row, Sql, Tx,
-    ids::{number_of, opt_number_of},
+    ids::{number_of, opt_number_of, understood},
     sql::sql,
 };
 use crate::{
@@ -17,7 +17,7 @@ const ALL: Sql = sql(
 
 /// All hosts.
 pub(crate) async fn hosts(tx: &mut Tx) -> Result<Vec<Host>, Error> {
-    tx.rows(&ALL, vec![]).await?.iter().map(host_of).collect()
+    Ok(understood(&tx.rows(&ALL, vec![]).await?, host_of))
 }
 
 const INSERT: Sql = sql(

@@ -3,7 +3,7 @@
 use mogul_storage::{DevId, Fid};
 
 use super::Row;
-use crate::Error;
+use crate::{Error, error::chain};
 
 /// Arguments of one statement that lists fids: well below every engine's limit, and small enough that statements of
 /// all lengths do not crowd the cache of prepared ones.
@@ -45,6 +45,19 @@ pub(crate) fn fid_of(row: &Row, index: usize) -> Result<Fid, Error> {
 pub(crate) fn device_of(row: &Row, index: usize) -> Result<DevId, Error> {
     let number: u32 = number_of(row, index)?;
     DevId::new(number).ok_or_else(|| Error::Internal(format!("{number} is no devid")))
+}
+
+/// What these rows say, without those that cannot be understood. Only a foreign tool can have written such a one, and the
+/// cluster must not stand still because of it: it is told of in the log each time.
+pub(crate) fn understood<T>(rows: &[Row], of: impl Fn(&Row) -> Result<T, Error>) -> Vec<T> {
+    let read = rows.iter().map(of).filter_map(|row| match row {
+        Ok(row) => Some(row),
+        Err(error) => {
+            tracing::warn!(error = chain(&error), "a row was left out");
+            None
+        }
+    });
+    read.collect()
 }
 
 fn out_of_range(number: i64, index: usize) -> Error {

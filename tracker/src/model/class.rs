@@ -28,6 +28,16 @@ impl ClassName {
         (fits && !name.chars().any(char::is_control)).then(|| ClassName(name.to_owned()))
     }
 
+    /// The name that a row has, whatever it is: one that we would not give is kept as it is, but for control characters, and a
+    /// class without any is named by its number.
+    #[must_use]
+    pub fn stored(name: &str, class: ClassId) -> ClassName {
+        if name.is_empty() {
+            return ClassName(format!("class {}", class.0));
+        }
+        ClassName(name.replace(char::is_control, "?"))
+    }
+
     /// The name `default`.
     #[must_use]
     pub fn default_class() -> ClassName {

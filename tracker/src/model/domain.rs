@@ -19,6 +19,13 @@ impl DomainName {
         (fits && !name.chars().any(char::is_control)).then(|| DomainName(name.to_owned()))
     }
 
+    /// The name that a row has, whatever it is: one that we would not give is kept as it is, but for control characters. `None`
+    /// if it is empty: nobody can name such a domain.
+    #[must_use]
+    pub fn stored(name: &str) -> Option<DomainName> {
+        (!name.is_empty()).then(|| DomainName(name.replace(char::is_control, "?")))
+    }
+
     /// Whether S3 would let a client create a bucket of this name (AWS, bucket naming rules).
     #[must_use]
     pub fn is_bucket_name(&self) -> bool {

@@ -14,6 +14,7 @@ mod timestamp;
 mod token;
 mod upload;
 mod user;
+mod zone;
 
 pub use absence::{Absence, Phase};
 pub use bucket::Bucket;
@@ -29,3 +30,5 @@ pub use timestamp::Timestamp;
 pub use token::{BearerToken, Token};
 pub use upload::{PartNumber, Upload, UploadId};
 pub use user::{AccessKey, Credential, SecretKey, User, UserId};
+pub(crate) use zone::separated;
+pub use zone::{ZoneName, Zones};

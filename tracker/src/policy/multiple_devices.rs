@@ -1,21 +1,14 @@
 //! `MultipleDevices`: so many copies on so many devices (`MogileFS/ReplicationPolicy/MultipleDevices.pm`).
 
-use super::{Advice, Spread};
+use super::spread::{Missing, Spread};
 
-/// Says what is to be done with a file that wants `copies` copies.
-pub(super) fn advise(copies: u8, spread: &Spread) -> Advice {
-    let (copies, on) = (usize::from(copies), spread.on.len());
-    if on > copies {
-        return Advice::TooHappy;
+/// What a file that wants `copies` copies misses, if anything; too many copies are enough.
+pub(super) fn missing(copies: usize, spread: &Spread<'_>) -> Option<Missing> {
+    if spread.on.len() >= copies || spread.is_everywhere() {
+        return None;
     }
-    if on == copies || (on >= 2 && on == spread.devices) {
-        return Advice::Happy;
-    }
-    match spread.candidates(|_| true) {
-        none if none.is_empty() => Advice::NoAnswer,
-        ideal => Advice::CopyTo {
-            ideal,
-            desperate: Vec::new(),
-        },
-    }
+    Some(Missing {
+        ideal: spread.candidates(|_| true),
+        desperate: Vec::new(),
+    })
 }

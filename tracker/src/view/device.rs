@@ -1,7 +1,7 @@
 //! A device in the view: its row, the state of its host, and what was seen of it.
 
 use crate::{
-    model::{Device, DeviceStatus, HostStatus, Timestamp},
+    model::{Device, DeviceStatus, HostStatus, Timestamp, ZoneName},
     pace::{Busyness, ClientTime},
 };
 
@@ -12,6 +12,8 @@ pub struct DeviceView {
     pub device: Device,
     /// The state of its host.
     pub host_status: HostStatus,
+    /// The network zone that its host is in, if it is in one.
+    pub zone: Option<ZoneName>,
     /// What the last round of the monitor found.
     pub observed: Observed,
     /// Bytes that can still be written, when known.

@@ -22,7 +22,7 @@ use mogul_storage::DevId;
 use crate::{
     model::{
         Absence, Bucket, Class, ClassId, Device, DeviceStatus, DomainId, Host, HostId, HostStatus, Phase,
-        Timestamp,
+        Timestamp, Zones,
     },
     placement::Candidate,
     policy::PolicyDevice,
@@ -36,6 +36,8 @@ pub struct ClusterView {
     hosts: BTreeMap<HostId, Host>,
     devices: BTreeMap<DevId, DeviceView>,
     settings: Arc<BTreeMap<String, String>>,
+    /// What the settings say of network zones.
+    zones: Arc<Zones>,
 }
 
 /// A domain with its classes.
@@ -142,6 +144,7 @@ impl ClusterView {
                 Some(Candidate {
                     id: view.device.id,
                     host: view.device.host,
+                    zone: view.zone.clone(),
                     free_bytes: view.free_bytes?,
                 })
             })
@@ -155,6 +158,7 @@ impl ClusterView {
         let see = |view: &DeviceView| PolicyDevice {
             id: view.device.id,
             host: view.device.host,
+            zone: view.zone.clone(),
             status: match view.absent {
                 Some(_) => DeviceStatus::Dead,
                 None => view.device.status,
@@ -167,15 +171,17 @@ impl ClusterView {
     /// This view with these tables; what was observed of a device stays.
     #[must_use]
     pub fn with_tables(&self, tables: Tables) -> ClusterView {
+        let zones = Zones::of(|key| tables.settings.get(key).map(String::as_str));
         let mut view = ClusterView {
             hosts: tables.hosts.into_iter().map(|host| (host.id, host)).collect(),
+            zones: Arc::new(zones),
             settings: Arc::new(tables.settings),
             ..ClusterView::default()
         };
         for domain in tables.domains {
             view.insert_domain(domain);
         }
-        view.devices = self.merge_devices(&view.hosts, tables.devices);
+        view.devices = merge_devices(self, &view, tables.devices);
         view.with_absences(&tables.absences)
     }
 
@@ -194,14 +200,16 @@ impl ClusterView {
     /// This view with these hosts and devices, and its own domains.
     #[must_use]
     pub fn with_devices(&self, hosts: Vec<Host>, devices: Vec<Device>) -> ClusterView {
-        let hosts = hosts.into_iter().map(|host| (host.id, host)).collect();
-        ClusterView {
+        let mut view = ClusterView {
             domains: self.domains.clone(),
             names: self.names.clone(),
-            devices: self.merge_devices(&hosts, devices),
-            hosts,
+            devices: BTreeMap::new(),
+            hosts: hosts.into_iter().map(|host| (host.id, host)).collect(),
             settings: Arc::clone(&self.settings),
-        }
+            zones: Arc::clone(&self.zones),
+        };
+        view.devices = merge_devices(self, &view, devices);
+        view
     }
 
     /// This view with what the database has under the name of a domain, or without it.
@@ -248,31 +256,32 @@ impl ClusterView {
             }
         }
     }
+}
 
-    fn merge_devices(
-        &self,
-        hosts: &BTreeMap<HostId, Host>,
-        devices: Vec<Device>,
-    ) -> BTreeMap<DevId, DeviceView> {
-        let merge = |device: Device| {
-            let before = self.devices.get(&device.id);
-            let view = DeviceView {
-                // A device whose host has no row cannot be reached.
-                host_status: hosts
-                    .get(&device.host)
-                    .map_or(HostStatus::Down, |host| host.status),
-                observed: before.map_or(Observed::Unknown, |before| before.observed),
-                free_bytes: before.and_then(|before| before.free_bytes),
-                rejects_bad_md5: before.and_then(|before| before.rejects_bad_md5),
-                tried: before.and_then(|before| before.tried),
-                clients: before.and_then(|before| before.clients),
-                busyness: before.map(|before| before.busyness).unwrap_or_default(),
-                figures: before.and_then(|before| before.figures),
-                absent: before.and_then(|before| before.absent),
-                device,
-            };
-            (view.device.id, view)
+/// The devices of these rows in a view that has its hosts and zones; what was observed of each before stays.
+fn merge_devices(
+    before: &ClusterView,
+    view: &ClusterView,
+    devices: Vec<Device>,
+) -> BTreeMap<DevId, DeviceView> {
+    let merge = |device: Device| {
+        let before = before.devices.get(&device.id);
+        let host = view.hosts.get(&device.host);
+        let merged = DeviceView {
+            // A device whose host has no row cannot be reached.
+            host_status: host.map_or(HostStatus::Down, |host| host.status),
+            zone: host.and_then(|host| view.zones.zone_of(&host.ip)),
+            observed: before.map_or(Observed::Unknown, |before| before.observed),
+            free_bytes: before.and_then(|before| before.free_bytes),
+            rejects_bad_md5: before.and_then(|before| before.rejects_bad_md5),
+            tried: before.and_then(|before| before.tried),
+            clients: before.and_then(|before| before.clients),
+            busyness: before.map(|before| before.busyness).unwrap_or_default(),
+            figures: before.and_then(|before| before.figures),
+            absent: before.and_then(|before| before.absent),
+            device,
         };
-        devices.into_iter().map(merge).collect()
-    }
+        (merged.device.id, merged)
+    };
+    devices.into_iter().map(merge).collect()
 }

@@ -120,7 +120,7 @@ impl Fsck {
         let mut report = Report::default();
         if file.on.is_empty() {
             report.find(fid, FsckCode::NoPaths, None);
-        } else if !court.is_content(class, &file.on) {
+        } else if !court.is_content(&class, &file.on) {
             report.find(fid, FsckCode::PolicyViolation, None);
         }
         for device in &file.on {
@@ -162,7 +162,7 @@ impl Fsck {
         }
         report.content = if report.good.is_empty() {
             Contentment::Lost
-        } else if court.is_content(class, &report.good) {
+        } else if court.is_content(&class, &report.good) {
             Contentment::Content
         } else {
             report.find(fid, FsckCode::Replicate, None);

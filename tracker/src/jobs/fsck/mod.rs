@@ -111,7 +111,7 @@ struct Court<'a> {
 }
 
 /// What a class wants.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct ClassRule {
     policy: PolicySpec,
     mindevcount: u8,
@@ -372,10 +372,10 @@ impl<'a> Court<'a> {
     fn class(&mut self, file: &Recorded) -> ClassRule {
         let key = (file.file.domain, file.file.class);
         if let Some(rule) = self.classes.get(&key) {
-            return *rule;
+            return rule.clone();
         }
         let rule = self.class_of(file);
-        self.classes.insert(key, rule);
+        self.classes.insert(key, rule.clone());
         rule
     }
 
@@ -389,7 +389,7 @@ impl<'a> Court<'a> {
     }
 
     /// Whether a policy is content with a file on these devices: neither too few nor too many.
-    fn is_content(&self, class: ClassRule, on: &[DevId]) -> bool {
+    fn is_content(&self, class: &ClassRule, on: &[DevId]) -> bool {
         let situation = Situation {
             mindevcount: class.mindevcount,
             on,
@@ -418,7 +418,7 @@ impl<'a> Court<'a> {
         let content = if let Some(content) = self.content.get(&seen) {
             *content
         } else {
-            let content = self.is_content(class, &file.on);
+            let content = self.is_content(&class, &file.on);
             self.content.insert(seen, content);
             content
         };
