@@ -55,7 +55,12 @@ const LOCK_PATIENCE: Duration = Duration::from_mins(5);
 const PREPARED_MAX: usize = 512;
 
 /// How often a transaction that lost a race runs again.
-const RETRIES_MAX: usize = 3;
+const RETRIES_MAX: u32 = 5;
+
+/// How long it waits before that for the first time, then each time twice as long. The winner of a deadlock on PostgreSQL has to
+/// wake up before it has the row that it won: a loser that is back at once takes the row from under it, and the two are in the
+/// same deadlock again.
+const PAUSE: Duration = Duration::from_millis(10);
 
 impl Server {
     /// Connects to a server by URL.
@@ -128,6 +133,7 @@ impl Server {
             if retries == RETRIES_MAX || remedy(&error) == Remedy::Report {
                 return Err(error);
             }
+            pause(PAUSE.saturating_mul(1 << retries)).await;
             retries += 1;
             tracing::debug!(retries, %error, "a transaction lost a race and runs again");
         }
@@ -173,6 +179,14 @@ impl Pool {
         };
         connection.map(Tx).map_err(DbError::Connection)
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this lets a database server come to its senses; no simulated clock drives one"
+)]
+async fn pause(duration: Duration) {
+    tokio::time::sleep(duration).await;
 }
 
 /// What to do about a command's error.

@@ -246,9 +246,9 @@ async fn a_transaction_that_lost_a_deadlock_runs_again_and_succeeds() {
 
         let (one, other) = tokio::join!(rename(1, 2), rename(2, 1));
 
-        let mut runs = [one.unwrap(), other.unwrap()];
-        runs.sort_unstable();
-        assert_eq!(runs, [1, 2]);
+        // One has lost, and more than once if the winner was slow to take what it had won.
+        let (one, other) = (one.unwrap(), other.unwrap());
+        assert!(one + other >= 3, "{one} {other}");
     })
     .await;
 }
