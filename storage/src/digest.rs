@@ -102,6 +102,30 @@ impl HashType {
         Self::ALL.into_iter().find(|hash| hash.name() == name)
     }
 
+    /// Its name in MogileFS, which has no others than `MD5` and `SHA-1`; those that it lacks are named in its manner.
+    #[must_use]
+    pub fn mogile_name(self) -> &'static str {
+        match self {
+            HashType::Md5 => "MD5",
+            HashType::Sha1 => "SHA-1",
+            HashType::Sha256 => "SHA-256",
+            HashType::Sha512 => "SHA-512",
+            HashType::Crc32 => "CRC32",
+            HashType::Crc32c => "CRC32C",
+            HashType::Crc64Nvme => "CRC64NVME",
+            HashType::XxHash64 => "XXHASH64",
+            HashType::XxHash3 => "XXHASH3",
+            HashType::XxHash128 => "XXHASH128",
+        }
+    }
+
+    /// The algorithm that has this name in MogileFS.
+    #[must_use]
+    pub fn of_mogile(name: &str) -> Option<HashType> {
+        let both = [HashType::Md5, HashType::Sha1];
+        both.into_iter().find(|hash| hash.mogile_name() == name)
+    }
+
     /// Whether it costs so much that it deserves a thread of its own beside others: 0.7 to 2 GB/s, where the rest do 30.
     pub(crate) fn is_slow(self) -> bool {
         match self {
@@ -136,6 +160,12 @@ impl Digest {
     #[must_use]
     pub fn hex(&self) -> String {
         hex::encode(&self.bytes)
+    }
+
+    /// The digest as MogileFS writes it: `MD5:` or `SHA-1:`, and hex.
+    #[must_use]
+    pub fn mogile_text(&self) -> String {
+        format!("{}:{}", self.hash.mogile_name(), self.hex())
     }
 }
 

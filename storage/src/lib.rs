@@ -21,6 +21,7 @@ pub mod server;
 pub mod sidechannel;
 pub mod upload;
 pub mod usage;
+pub mod utilization;
 
 pub use device::{Device, Devices, Durability};
 pub use digest::{Digest, Digests, HashType, Hasher};

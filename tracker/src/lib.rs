@@ -20,6 +20,7 @@ pub mod policy;
 mod refresh;
 pub mod rng;
 pub mod url;
+mod utilization;
 pub mod view;
 
 #[cfg(test)]
@@ -86,6 +87,7 @@ struct Inner {
     fids: fids::FidPool,
     wakes: Wakes,
     jobs: JobBoard,
+    utilizations: utilization::Utilizations,
     credentials: command::users::Credentials,
     committer: Committer,
     finder: Finder,
@@ -110,6 +112,7 @@ impl Tracker {
             fids: fids::FidPool::new(owner, wakes.clone()),
             wakes,
             jobs: JobBoard::default(),
+            utilizations: utilization::Utilizations::default(),
             credentials: command::users::Credentials::default(),
             committer: Committer::start(&parts.db),
             finder: Finder::start(&parts.db),

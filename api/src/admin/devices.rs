@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use mogul_storage::DevId;
 use mogul_tracker::{
     Error, Tracker,
-    command::devices::{CreateDevice, DeviceRef, HostRef},
+    command::devices::{CreateDevice, DeviceChanges, DeviceRef, HostRef},
     model::{DeviceStatus, Timestamp},
     view::{ClusterView, DeviceView, Observed},
 };
@@ -132,10 +132,14 @@ pub(super) struct DeviceDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     absent_since: Option<i64>,
+    /// The share of the last second in which its disk was busy, in percent, when its node tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 0, maximum = 100)]
+    utilization: Option<f64>,
 }
 
 impl DeviceDocument {
-    fn of(view: &ClusterView, device: &DeviceView) -> DeviceDocument {
+    fn of(tracker: &Tracker, view: &ClusterView, device: &DeviceView) -> DeviceDocument {
         let row = &device.device;
         DeviceDocument {
             devid: row.id.get(),
@@ -150,6 +154,9 @@ impl DeviceDocument {
             mb_asof: row.mb_asof,
             free_bytes: device.free_bytes,
             absent_since: device.absent.map(Timestamp::secs),
+            utilization: tracker
+                .utilization(row.id)
+                .map(|utilization| f64::from(utilization.hundredths()) / 100.0),
         }
     }
 }
@@ -205,7 +212,7 @@ pub(super) async fn list(
         device.device.id.get()
     })?;
     let view = tracker.view();
-    let document = |device: &DeviceView| DeviceDocument::of(&view, device);
+    let document = |device: &DeviceView| DeviceDocument::of(&tracker, &view, device);
     Ok(Json(DevicesPage {
         next: next(&page, |device| device.device.id),
         devices: page.entries.iter().map(document).collect(),
@@ -255,12 +262,11 @@ pub(super) async fn modify(
 ) -> Result<Json<DeviceDocument>, Problem> {
     let device = DevId::new(number).ok_or(Error::UnknownDevice)?;
     let at = DeviceRef { device, host: None };
-    if let Some(weight) = body.weight {
-        tracker.set_device_weight(at.clone(), weight).await?;
-    }
-    if let Some(status) = body.status {
-        tracker.set_device_status(at, status.into()).await?;
-    }
+    let changes = DeviceChanges {
+        status: body.status.map(DeviceStatus::from),
+        weight: body.weight,
+    };
+    tracker.change_device(at, changes).await?;
     Ok(Json(found(&tracker, device).await?))
 }
 
@@ -268,5 +274,5 @@ async fn found(tracker: &Tracker, device: DevId) -> Result<DeviceDocument, Error
     let all = tracker.devices().await?;
     let found = all.iter().find(|found| found.device.id == device);
     let found = found.ok_or(Error::UnknownDevice)?;
-    Ok(DeviceDocument::of(&tracker.view(), found))
+    Ok(DeviceDocument::of(tracker, &tracker.view(), found))
 }

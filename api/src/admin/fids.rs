@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::{Json, extract::State};
 use http::StatusCode;
-use mogul_storage::{DevFid, DevId, Fid};
+use mogul_storage::{DevFid, DevId, Digest, Fid};
 use mogul_tracker::{
     Error, Tracker,
     command::{
@@ -24,7 +24,7 @@ use super::{
     devices::{DeviceState, ObservedState},
     error::Problem,
     extract::{Body, Named, Parameters},
-    files::{FileView, checksum_text, reader},
+    files::{FileView, reader},
 };
 
 /// What a device says of its copy.
@@ -212,7 +212,7 @@ pub(super) async fn find(
     Ok(Json(FidView {
         fid: number,
         copies: copies.collect(),
-        checksum: record.checksum.as_ref().map(checksum_text),
+        checksum: record.checksum.as_ref().map(Digest::mogile_text),
         file: record
             .file
             .map(|file| FileView::of(&view, file, record.checksum.as_ref())),

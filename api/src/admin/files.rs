@@ -9,7 +9,7 @@ use std::{
 
 use axum::{Json, extract::State};
 use http::StatusCode;
-use mogul_storage::{DevFid, Digest, HashType};
+use mogul_storage::{DevFid, Digest};
 use mogul_tracker::{
     Error, Tracker,
     command::{
@@ -75,19 +75,9 @@ impl FileView {
             length: file.size,
             devcount: file.devcount,
             devids: file.devices.into_iter().map(mogul_storage::DevId::get).collect(),
-            checksum: checksum.map(checksum_text),
+            checksum: checksum.map(Digest::mogile_text),
         }
     }
-}
-
-/// A digest as `MogileFS` writes it.
-pub(super) fn checksum_text(digest: &Digest) -> String {
-    let name = if digest.hash == HashType::Sha1 {
-        "SHA-1".to_owned()
-    } else {
-        digest.hash.name().to_ascii_uppercase()
-    };
-    format!("{name}:{}", digest.hex())
 }
 
 /// A file in a listing.

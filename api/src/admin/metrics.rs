@@ -178,6 +178,7 @@ fn devices(tracker: &Tracker, registry: &mut Registry) {
     let absent = Family::<OfDevice, Amount>::default();
     let vanished = Amount::default();
     vanished.set(amount(tracker.vanished()));
+    let busy = Family::<OfDevice, Gauge<f64, AtomicU64>>::default();
     let view = tracker.view();
     for device in view.devices() {
         let row = &device.device;
@@ -198,6 +199,10 @@ fn devices(tracker: &Tracker, registry: &mut Registry) {
             }
         }
         absent.get_or_create(&of).set(i64::from(device.absent.is_some()));
+        if let Some(utilization) = tracker.utilization(row.id) {
+            busy.get_or_create(&of)
+                .set(f64::from(utilization.hundredths()) / 10_000.0);
+        }
         states.get_or_create(&state_of(device, host)).set(1);
     }
     registry.register("mogul_device_total_bytes", "Size of a device", total);
@@ -216,6 +221,11 @@ fn devices(tracker: &Tracker, registry: &mut Registry) {
         "mogul_devices_vanished",
         "Devices that have stayed away and are left to a person, because those of another host are absent",
         vanished,
+    );
+    registry.register(
+        "mogul_device_utilization_ratio",
+        "Share of the last second in which the disk of a device was busy, 0 to 1",
+        busy,
     );
     registry.register(
         "mogul_device_state",

@@ -73,7 +73,10 @@ pub(super) fn listed(answer: Answer, prefix: &str, class: &Class) -> Answer {
         .pair(format!("{prefix}name"), &class.name)
         .pair(format!("{prefix}mindevcount"), class.mindevcount)
         .pair(format!("{prefix}replpolicy"), policy)
-        .pair(format!("{prefix}hashtype"), hash_name(class.hash))
+        .pair(
+            format!("{prefix}hashtype"),
+            class.hash.map_or("NONE", HashType::mogile_name),
+        )
 }
 
 /// The arguments of a class, tested in the original's order.
@@ -96,9 +99,7 @@ impl<'a> Wanted<'a> {
         let hash = match args.text("hashtype")? {
             None | Some("") => Change::Keep,
             Some("NONE") => Change::Clear,
-            Some("MD5") => Change::Set(HashType::Md5),
-            Some("SHA-1") => Change::Set(HashType::Sha1),
-            Some(_) => return Err(Code::InvalidHashtype.into()),
+            Some(name) => Change::Set(HashType::of_mogile(name).ok_or(Code::InvalidHashtype)?),
         };
         Ok(Wanted {
             domain,
@@ -126,13 +127,5 @@ impl<'a> Wanted<'a> {
             .pair("class", self.name)
             .pair("mindevcount", self.mindevcount)
             .pair("domain", self.domain)
-    }
-}
-
-fn hash_name(hash: Option<HashType>) -> &'static str {
-    match hash {
-        Some(HashType::Md5) => "MD5",
-        Some(HashType::Sha1) => "SHA-1",
-        None | Some(_) => "NONE",
     }
 }

@@ -1,9 +1,9 @@
 //! `create_device`, `get_devices`, `set_state`, `set_weight` (mogilefs.md §4.4).
 
-use mogul_storage::DevId;
+use mogul_storage::{DevId, utilization::Utilization};
 use mogul_tracker::{
     Error,
-    command::devices::{CreateDevice, DeviceRef, HostRef},
+    command::devices::{CreateDevice, DeviceChanges, DeviceRef, HostRef},
     model::{DeviceStatus, HostId},
     view::{DeviceView, Observed},
 };
@@ -42,7 +42,8 @@ pub(super) async fn set_state(face: &Face, args: &Args) -> Result<Answer, Refusa
     let at = device_of(args)?;
     let name = args.required("state", Code::BadParams)?;
     let status = DeviceStatus::parse(name).ok_or(Code::BadParams)?;
-    face.tracker().set_device_status(at, status).await?;
+    let changes = DeviceChanges::status(status);
+    face.tracker().change_device(at, changes).await?;
     Ok(Answer::new())
 }
 
@@ -51,7 +52,8 @@ pub(super) async fn set_weight(face: &Face, args: &Args) -> Result<Answer, Refus
     let at = device_of(args)?;
     let weight = args.text("weight")?.and_then(|text| text.parse().ok());
     let weight = weight.ok_or(Code::BadParams)?;
-    face.tracker().set_device_weight(at, weight).await?;
+    let changes = DeviceChanges::weight(weight);
+    face.tracker().change_device(at, changes).await?;
     Ok(Answer::new())
 }
 
@@ -64,12 +66,17 @@ pub(super) async fn get_devices(face: &Face, args: &Args) -> Result<Answer, Refu
     }
     let mut answer = Answer::new().pair("devices", devices.len());
     for (number, device) in (1..).zip(&devices) {
-        answer = listed(answer, number, device);
+        answer = listed(
+            answer,
+            number,
+            device,
+            face.tracker().utilization(device.device.id),
+        );
     }
     Ok(answer)
 }
 
-fn listed(answer: Answer, number: usize, view: &DeviceView) -> Answer {
+fn listed(answer: Answer, number: usize, view: &DeviceView, utilization: Option<Utilization>) -> Answer {
     let row = &view.device;
     let name = |field: &str| format!("dev{number}_{field}");
     let text = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
@@ -90,8 +97,10 @@ fn listed(answer: Answer, number: usize, view: &DeviceView) -> Answer {
         .pair(name("mb_asof"), "")
         .pair(name("mb_free"), text(free))
         .pair(name("observed_state"), observed(view.observed))
-        // The use of the disk comes by the side channel, which trackers of ours do not ask.
-        .pair(name("utilization"), "")
+        .pair(
+            name("utilization"),
+            utilization.map_or_else(String::new, |utilization| utilization.to_string()),
+        )
         .pair(name("reject_bad_md5"), text(view.rejects_bad_md5.map(u64::from)))
 }
 

@@ -184,32 +184,12 @@ fn checksum(args: &Args) -> Result<Option<Digest>, Refusal> {
         return Ok(None);
     };
     let (name, hex) = text.split_once(':').ok_or_else(wrong)?;
-    let hash = match name.to_ascii_uppercase().as_str() {
-        "MD5" => HashType::Md5,
-        "SHA-1" => HashType::Sha1,
-        _ => return Err(wrong()),
-    };
+    let hash = HashType::of_mogile(&name.to_ascii_uppercase()).ok_or_else(wrong)?;
     let bytes = hex::decode(hex).map_err(|_| wrong())?;
     if bytes.len() == hash.size() {
         Ok(Some(Digest { hash, bytes }))
     } else {
         Err(wrong())
-    }
-}
-
-/// The name of a digest's algorithm, as `MogileFS` writes it.
-pub(super) fn hash_name(hash: HashType) -> String {
-    match hash {
-        HashType::Sha1 => "SHA-1".to_owned(),
-        HashType::Md5
-        | HashType::Sha256
-        | HashType::Sha512
-        | HashType::Crc32
-        | HashType::Crc32c
-        | HashType::Crc64Nvme
-        | HashType::XxHash64
-        | HashType::XxHash3
-        | HashType::XxHash128 => hash.name().to_ascii_uppercase(),
     }
 }
 
@@ -238,9 +218,9 @@ fn not_closed(error: Error, at: DevFid, size: Option<u64>, path: &str) -> Refusa
             format!("Expected: {expected}; actual: {actual}; path: {path}")
         }
         CloseError::DigestDiffers { expected, actual } => {
-            let (name, fid) = (hash_name(expected.hash), at.fid);
-            let (expected, actual) = (expected.hex(), actual.hex());
-            format!("Expected: Checksum[f={fid};{name}={expected}]; actual: {name}:{actual}; path: {path}")
+            let (name, fid, expected) = (expected.hash.mogile_name(), at.fid, expected.hex());
+            let actual = actual.mogile_text();
+            format!("Expected: Checksum[f={fid};{name}={expected}]; actual: {actual}; path: {path}")
         }
     };
     Refusal::with(Refusal::from(error).code(), text)

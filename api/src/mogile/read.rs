@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mogul_storage::{DevId, Fid};
+use mogul_storage::{DevId, Digest, Fid};
 use mogul_tracker::{
     command::{
         lookup::{FIDS_MAX, FidRecord, FirstCopy},
@@ -19,7 +19,7 @@ use mogul_tracker::{
 use super::{
     Face,
     error::{Code, Refusal},
-    files::{domain, hash_name, key_to_find, reader},
+    files::{domain, key_to_find, reader},
     line::{Answer, Args},
 };
 
@@ -75,7 +75,7 @@ pub(super) async fn file_info(face: &Face, args: &Args) -> Result<Answer, Refusa
         answer = answer.pair("devids", listed(&file.devices));
     }
     if class.is_some_and(|class| class.hash.is_some()) {
-        let shown = checksum.map(|digest| format!("{}:{}", hash_name(digest.hash), digest.hex()));
+        let shown = checksum.map(|digest| digest.mogile_text());
         answer = answer.pair("checksum", shown.unwrap_or_else(|| "MISSING".to_owned()));
     }
     Ok(answer)
@@ -156,8 +156,7 @@ fn recorded(face: &Face, args: &Args, fid: Option<Fid>, record: &FidRecord) -> A
     if !record.devices.is_empty() {
         answer = answer.pair("devids", listed(&record.devices));
     }
-    let checksum = record.checksum.as_ref();
-    let checksum = checksum.map(|digest| format!("{}:{}", hash_name(digest.hash), digest.hex()));
+    let checksum = record.checksum.as_ref().map(Digest::mogile_text);
     answer.pair("checksum", checksum.unwrap_or_else(|| "NONE".to_owned()))
 }
 

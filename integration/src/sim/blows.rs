@@ -3,7 +3,12 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use mogul_storage::{DevFid, DevId, Fid};
-use mogul_tracker::{Error, Tracker, clock::Clock as _, command::devices::DeviceRef, model::DeviceStatus};
+use mogul_tracker::{
+    Error, Tracker,
+    clock::Clock as _,
+    command::devices::{DeviceChanges, DeviceRef},
+    model::DeviceStatus,
+};
 
 use super::{
     executor::SimClock,
@@ -64,7 +69,8 @@ impl Damage {
                     device: self.device,
                     host: None,
                 };
-                tracker.set_device_status(at, DeviceStatus::Dead).await
+                let changes = DeviceChanges::status(DeviceStatus::Dead);
+                tracker.change_device(at, changes).await
             }
             Blow::Loss | Blow::Rot => {
                 self.spoil(blow).await?;

@@ -104,7 +104,8 @@ impl Devices {
     }
 
     /// All of them at this moment.
-    pub(crate) fn all(&self) -> Vec<Arc<Device>> {
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Device>> {
         self.open.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

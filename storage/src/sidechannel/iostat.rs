@@ -1,131 +1,155 @@
-//! How busy the disks are: what `iostat -dx` tells a mogstored, read from the kernel's own figures.
+//! The stream of `watch`: each second how busy the disk of each device was, as mogstored writes it and as trackers read it.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write,
-    fs, io,
-    sync::Arc,
-    time::{Duration, Instant},
+use std::{fmt::Write, io};
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+
+use crate::{
+    fid::DevId,
+    utilization::{Report, Utilization},
 };
 
-use crate::{device::Device, fid::DevId};
+/// Ends a report.
+const END: &str = ".";
 
-/// The kernel's figures: a line for each block device (Linux `Documentation/admin-guide/iostats.rst`).
-const DISKSTATS: &str = "/proc/diskstats";
+/// Longest line of a report in bytes: two numbers.
+const LINE_BYTES_MAX: u64 = 256;
 
-/// The field with the name of a disk.
-const NAME: usize = 2;
-
-/// The field with the milliseconds in which the disk was busy since it is there.
-const BUSY: usize = 12;
-
-/// Measures from one look to the next.
-#[derive(Debug)]
-pub(super) struct Meter {
-    /// When each disk was looked at, and how long it had been busy then.
-    busy: BTreeMap<String, Duration>,
-    at: Instant,
-}
-
-impl Meter {
-    /// Begins to measure.
-    ///
-    /// # Errors
-    /// The operating system's, if it keeps no such figures.
-    pub(super) fn start() -> io::Result<Meter> {
-        Ok(Meter {
-            busy: busy_of(&fs::read_to_string(DISKSTATS)?),
-            at: now(),
-        })
-    }
-
-    /// The utilization of each device since the last look, a line each, and a line with a dot.
-    ///
-    /// # Errors
-    /// The operating system's.
-    pub(super) fn look(&mut self, devices: &[Arc<Device>]) -> io::Result<String> {
-        let (busy, at) = (busy_of(&fs::read_to_string(DISKSTATS)?), now());
-        let elapsed = at.duration_since(self.at);
-        let mut lines = BTreeMap::new();
-        for device in devices {
-            // A file system without a disk of its own has no figures.
-            let disk = device.disk().unwrap_or_default();
-            let spent = busy
-                .get(&disk)
-                .zip(self.busy.get(&disk))
-                .map(|(after, before)| after.saturating_sub(*before));
-            lines.insert(device.id(), spent);
-        }
-        (self.busy, self.at) = (busy, at);
-        Ok(report(&lines, elapsed))
-    }
-}
-
-/// Each disk's busy time.
-fn busy_of(diskstats: &str) -> BTreeMap<String, Duration> {
-    let busy = diskstats.lines().filter_map(|line| {
-        let mut fields = line.split_ascii_whitespace();
-        let name = fields.nth(NAME)?;
-        let busy = fields.nth(BUSY - NAME - 1)?.parse().ok()?;
-        Some((name.to_owned(), Duration::from_millis(busy)))
-    });
-    busy.collect()
-}
+/// Devices of one report, at most.
+const DEVICES_MAX: usize = 4096;
 
 /// Writes what mogstored writes: percents with two decimals, `-` where nothing is known, bare line ends.
-fn report(devices: &BTreeMap<DevId, Option<Duration>>, elapsed: Duration) -> String {
+pub(super) fn text(report: &Report) -> String {
     let mut text = String::new();
-    for (device, spent) in devices {
-        let percent = match spent {
-            Some(spent) => {
-                let hundredths = spent.as_micros() * 10_000 / elapsed.as_micros().max(1);
-                let hundredths = hundredths.min(10_000);
-                format!("{}.{:02}", hundredths / 100, hundredths % 100)
-            }
-            None => "-".to_owned(),
-        };
+    for (device, utilization) in report {
+        let percent = utilization.map_or_else(|| "-".to_owned(), |utilization| utilization.to_string());
         writeln!(text, "{device}\t{percent}").expect("a string takes all text");
     }
-    text.push_str(".\n");
+    text.push_str(END);
+    text.push('\n');
     text
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the kernel's figures follow its own clock; no simulated clock drives it"
-)]
-fn now() -> Instant {
-    Instant::now()
+/// The reports of a node, ours or a mogstored, over a connection to its side channel.
+#[derive(Debug)]
+pub struct Watch<S>(BufReader<S>);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Watch<S> {
+    /// Asks the node to report.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub async fn begin(mut stream: S) -> io::Result<Watch<S>> {
+        stream.write_all(b"watch\r\n").await?;
+        Ok(Watch(BufReader::new(stream)))
+    }
+
+    /// Waits for the next report. Lines that say nothing of a device are passed over, as the original's tracker does.
+    ///
+    /// # Errors
+    /// The connection's; [`io::ErrorKind::Unsupported`] from a node that has no figures, [`io::ErrorKind::InvalidData`] if a
+    /// line or a report is too long, [`io::ErrorKind::UnexpectedEof`] if the node hangs up.
+    ///
+    /// # Cancel safety
+    /// Dropped, it loses what it has read of the report.
+    pub async fn next(&mut self) -> io::Result<Report> {
+        let mut report = Report::new();
+        let mut line = String::new();
+        loop {
+            line.clear();
+            (&mut self.0).take(LINE_BYTES_MAX).read_line(&mut line).await?;
+            match line.strip_suffix('\n').map(str::trim_end) {
+                None if line.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
+                None => return Err(io::ErrorKind::InvalidData.into()),
+                Some(END) => return Ok(report),
+                Some(refused) if refused.starts_with("ERR") => return Err(io::ErrorKind::Unsupported.into()),
+                Some(line) => report.extend(entry(line)),
+            }
+            if report.len() > DEVICES_MAX {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+        }
+    }
+}
+
+/// Reads `4<tab>18.80` or `4<tab>-`.
+fn entry(line: &str) -> Option<(DevId, Option<Utilization>)> {
+    let (device, percent) = line.split_once(char::is_whitespace)?;
+    let device = DevId::new(device.parse().ok()?)?;
+    Some((device, Utilization::parse(percent.trim())))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    #[test]
-    fn the_busy_time_of_each_disk_is_read() {
-        let text = " 254       0 vda 100 1 2 3 4 5 6 7 0 4321 9 1 2 3 4\n   8       1 sda1 1 1 1 1 1 1 1 1 0 17 1\n   7       0 loop0 1\n";
+    fn device(number: u32) -> DevId {
+        DevId::new(number).unwrap()
+    }
 
-        let busy = busy_of(text);
+    fn report() -> Report {
+        let busy = |ms| Utilization::of(Duration::from_millis(ms), Duration::from_secs(1));
+        Report::from([
+            (device(1), Some(busy(188))),
+            (device(2), None),
+            (device(10), Some(busy(1500))),
+        ])
+    }
 
-        let millis = |name: &str| busy.get(name).map(Duration::as_millis);
-        assert_eq!(
-            (millis("vda"), millis("sda1"), millis("loop0")),
-            (Some(4321), Some(17), None)
-        );
+    /// What a watch makes of what a node sends.
+    async fn watched(sent: &str) -> Vec<io::Result<Report>> {
+        let (ours, mut theirs) = tokio::io::duplex(1 << 16);
+        let mut watch = Watch::begin(ours).await.unwrap();
+        theirs.write_all(sent.as_bytes()).await.unwrap();
+        theirs.shutdown().await.unwrap();
+        let mut found = Vec::new();
+        while found.last().is_none_or(Result::is_ok) {
+            found.push(watch.next().await);
+        }
+        found
     }
 
     #[test]
     fn percents_have_decimals_and_what_is_unknown_a_dash() {
-        let device = |number| DevId::new(number).unwrap();
-        let spent = BTreeMap::from([
-            (device(1), Some(Duration::from_millis(188))),
-            (device(2), None),
-            (device(10), Some(Duration::from_millis(1500))),
-        ]);
+        assert_eq!(text(&report()), "1\t18.80\n2\t-\n10\t100.00\n.\n");
+    }
 
-        let text = report(&spent, Duration::from_secs(1));
+    #[tokio::test]
+    async fn reports_are_read_as_they_are_written() {
+        let found = watched(&text(&report()).repeat(2)).await;
 
-        assert_eq!(text, "1\t18.80\n2\t-\n10\t100.00\n.\n");
+        let whole: Vec<&Report> = found.iter().flatten().collect();
+        assert_eq!(whole, [&report(), &report()]);
+        assert_eq!(
+            found[2].as_ref().unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof
+        );
+    }
+
+    #[tokio::test]
+    async fn what_a_mogstored_of_any_age_sends_is_understood() {
+        let found = watched("3 75\r\n0\t5\nnoise\n4\t-\r\n5\tnan\n.\r\n").await;
+
+        let expected = [(3, Some("75.00")), (4, None), (5, None)];
+        let expected = expected
+            .map(|(number, percent)| (device(number), percent.map(|p| Utilization::parse(p).unwrap())));
+        assert_eq!(found[0].as_ref().unwrap(), &Report::from(expected));
+    }
+
+    #[tokio::test]
+    async fn a_node_without_figures_and_one_without_measure_are_errors() {
+        let flood = text(&(1..6000).map(|number| (device(number), None)).collect());
+        for (sent, expected) in [
+            ("ERR iostat unavailable\r\n", io::ErrorKind::Unsupported),
+            (&*"1".repeat(300), io::ErrorKind::InvalidData),
+            (&*flood, io::ErrorKind::InvalidData),
+            ("1\t5.00\n", io::ErrorKind::UnexpectedEof),
+        ] {
+            let found = watched(sent).await;
+
+            assert_eq!(found[0].as_ref().unwrap_err().kind(), expected, "{sent:.30}");
+        }
     }
 }

@@ -9,8 +9,6 @@ pub(super) enum Line<'a> {
     Size(&'a str),
     /// The digest of a file.
     Digest {
-        /// The name of the algorithm on this port.
-        name: &'static str,
         /// The algorithm.
         hash: HashType,
         /// The file.
@@ -35,9 +33,6 @@ pub(super) enum Urgency {
     Background,
 }
 
-/// The digests that the original computes, by their names there.
-const DIGESTS: [(&str, HashType); 2] = [("MD5", HashType::Md5), ("SHA-1", HashType::Sha1)];
-
 impl Line<'_> {
     /// Reads a line, without its end. Commands are case-sensitive but for `watch`, as in the original.
     pub(super) fn parse(line: &str) -> Line<'_> {
@@ -47,10 +42,9 @@ impl Line<'_> {
             [Some("size"), Some(uri), None, None] => Line::Size(uri),
             [Some("shutdown"), None, None, None] => Line::Shutdown,
             [Some(word), None, None, None] if word.eq_ignore_ascii_case("watch") => Line::Watch,
-            [Some(word), Some(uri), reason, None] => match DIGESTS.iter().find(|(name, _)| *name == word) {
-                Some((name, hash)) => Line::Digest {
-                    name,
-                    hash: *hash,
+            [Some(word), Some(uri), reason, None] => match HashType::of_mogile(word) {
+                Some(hash) => Line::Digest {
+                    hash,
                     uri,
                     urgency: if reason == Some("fsck") {
                         Urgency::Background
@@ -78,8 +72,7 @@ mod tests {
 
     #[test]
     fn lines_are_understood_as_in_the_original() {
-        let digest = |name, hash, urgency| Line::Digest {
-            name,
+        let digest = |hash, urgency| Line::Digest {
             hash,
             uri: "/dev1/x",
             urgency,
@@ -89,15 +82,9 @@ mod tests {
             ("size", Line::Console("size")),
             ("size a b", Line::Console("size a b")),
             ("SIZE /dev1/x", Line::Console("SIZE /dev1/x")),
-            ("MD5 /dev1/x", digest("MD5", HashType::Md5, Urgency::Prompt)),
-            (
-                "MD5 /dev1/x fsck",
-                digest("MD5", HashType::Md5, Urgency::Background),
-            ),
-            (
-                "SHA-1 /dev1/x replicate",
-                digest("SHA-1", HashType::Sha1, Urgency::Prompt),
-            ),
+            ("MD5 /dev1/x", digest(HashType::Md5, Urgency::Prompt)),
+            ("MD5 /dev1/x fsck", digest(HashType::Md5, Urgency::Background)),
+            ("SHA-1 /dev1/x replicate", digest(HashType::Sha1, Urgency::Prompt)),
             ("SHA-256 /dev1/x", Line::Console("SHA-256 /dev1/x")),
             ("md5 /dev1/x", Line::Console("md5 /dev1/x")),
             ("watch", Line::Watch),

@@ -1,11 +1,13 @@
 //! The side channel of a storage node (port 7501): sizes, digests, how busy the disks are (MogileFS reference §24.3).
 //!
 //! Lines in, answers out, one at a time and in order. [`line`](mod@line) is what a line asks, [`console`] the words of the management
-//! console behind it, [`iostat`] the stream of `watch`. Who accepts connections is the binary's affair.
+//! console behind it, [`iostat`] the stream of `watch` and how a tracker reads it. Who accepts connections is the binary's affair.
 
 mod console;
 mod iostat;
 mod line;
+
+pub use iostat::Watch;
 
 use std::{
     collections::BTreeMap,
@@ -23,9 +25,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{device::Devices, digest::HashType, error::NodeError, fid::DevId, usage::unix_seconds};
+use crate::{
+    device::Devices, digest::HashType, error::NodeError, fid::DevId, usage::unix_seconds, utilization::Meter,
+};
 use console::About;
-use iostat::Meter;
 use line::{Line, Urgency, place_of};
 
 /// Longest line in bytes: a path below a device with its command is far shorter.
@@ -149,14 +152,11 @@ impl SideChannel {
                 Some(size) => format!("{uri} {size}\r\n"),
                 None => format!("{uri} -1\r\n"),
             },
-            Line::Digest {
-                name,
-                hash,
-                uri,
-                urgency,
-            } => match self.digest(uri, hash, urgency).await {
-                Ok(hex) => format!("{uri} {name}={hex}\r\n"),
-                Err(NodeError::NotFound | NodeError::NoDevice) => format!("{uri} {name}=-1\r\n"),
+            Line::Digest { hash, uri, urgency } => match self.digest(uri, hash, urgency).await {
+                Ok(hex) => format!("{uri} {}={hex}\r\n", hash.mogile_name()),
+                Err(NodeError::NotFound | NodeError::NoDevice) => {
+                    format!("{uri} {}=-1\r\n", hash.mogile_name())
+                }
                 Err(error) => {
                     tracing::warn!(uri, %error, "a file could not be read for its digest");
                     format!("ERR read {uri} at 0 failed\r\n")
@@ -242,7 +242,7 @@ impl SideChannel {
             });
             let (again, report) = looked.await.map_err(io::Error::other)?;
             meter = again;
-            write(stream, &report?).await?;
+            write(stream, &iostat::text(&report?)).await?;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Devices: made, listed, given a state and a weight; and those of this process put on record.
+//! Devices: made, listed, changed; and those of this process put on record.
 
 use std::sync::Arc;
 
@@ -56,6 +56,35 @@ pub struct DeviceRef {
     pub host: Option<String>,
 }
 
+/// What is to be changed of a device; what is `None` stays.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DeviceChanges {
+    /// Its state. A dead one is reaped: its replicas are forgotten and made anew elsewhere.
+    pub status: Option<DeviceStatus>,
+    /// Its weight for reads, 0 to 8,388,607; 0 counts as 100 (mogilefs.md §9.2).
+    pub weight: Option<u32>,
+}
+
+impl DeviceChanges {
+    /// Another state.
+    #[must_use]
+    pub fn status(status: DeviceStatus) -> DeviceChanges {
+        DeviceChanges {
+            status: Some(status),
+            weight: None,
+        }
+    }
+
+    /// Another weight.
+    #[must_use]
+    pub fn weight(weight: u32) -> DeviceChanges {
+        DeviceChanges {
+            status: None,
+            weight: Some(weight),
+        }
+    }
+}
+
 impl Tracker {
     /// Makes a device, and looks at it.
     ///
@@ -85,49 +114,38 @@ impl Tracker {
         self.observe(&[id]).await
     }
 
-    /// Gives a device a state. A dead one is reaped: its replicas are forgotten and made anew elsewhere.
+    /// Gives a device another state, another weight, or both.
     ///
     /// # Errors
-    /// [`Error::UnknownDevice`], [`Error::HostMismatch`], [`Error::DeadDevice`], [`Error::Database`].
-    pub async fn set_device_status(&self, at: DeviceRef, status: DeviceStatus) -> Result<(), Error> {
+    /// [`Error::Invalid`], [`Error::UnknownDevice`], [`Error::HostMismatch`], [`Error::DeadDevice`], [`Error::Database`]; nothing
+    /// has changed then.
+    pub async fn change_device(&self, at: DeviceRef, changes: DeviceChanges) -> Result<(), Error> {
         let id = at.device;
+        let weight = changes.weight.map(weight_checked).transpose()?;
         let at = Arc::new(at);
-        let set = self.db().write(move |tx| {
+        let change = self.db().write(move |tx| {
             let at = Arc::clone(&at);
             Box::pin(async move {
                 let known = found(tx, &at).await?;
-                if (known.status, status) == (DeviceStatus::Dead, DeviceStatus::Alive) {
-                    return Err(Error::DeadDevice);
+                if let Some(status) = changes.status {
+                    if (known.status, status) == (DeviceStatus::Dead, DeviceStatus::Alive) {
+                        return Err(Error::DeadDevice);
+                    }
+                    devices::device_status_set(tx, at.device, status).await?;
                 }
-                devices::device_status_set(tx, at.device, status).await
+                if let Some(weight) = weight {
+                    devices::device_weight_set(tx, at.device, weight).await?;
+                }
+                Ok(())
             })
         });
-        set.await?;
+        change.await?;
         self.refresh_devices().await?;
+        if changes.status.is_none() {
+            return Ok(());
+        }
         self.wake(JobName::Reaper);
         self.observe(&[id]).await
-    }
-
-    /// Gives a device a weight for reads, 0 to 8,388,607; 0 counts as 100 (mogilefs.md §9.2).
-    ///
-    /// # Errors
-    /// [`Error::Invalid`], [`Error::UnknownDevice`], [`Error::HostMismatch`], [`Error::Database`].
-    pub async fn set_device_weight(&self, at: DeviceRef, weight: u32) -> Result<(), Error> {
-        let fits = i32::try_from(weight).ok().filter(|_| weight <= WEIGHT_MAX);
-        let weight = fits.ok_or_else(|| Error::Invalid {
-            field: "weight",
-            reason: format!("it must be 0 to {WEIGHT_MAX}"),
-        })?;
-        let at = Arc::new(at);
-        let set = self.db().write(move |tx| {
-            let at = Arc::clone(&at);
-            Box::pin(async move {
-                found(tx, &at).await?;
-                devices::device_weight_set(tx, at.device, weight).await
-            })
-        });
-        set.await?;
-        self.refresh_devices().await
     }
 
     /// All devices with what was last seen of them, by number, as the database has them now.
@@ -157,6 +175,15 @@ impl Tracker {
         self.refresh_devices().await?;
         self.observe(local).await
     }
+}
+
+/// A weight as the table has it.
+fn weight_checked(weight: u32) -> Result<i32, Error> {
+    let fits = i32::try_from(weight).ok().filter(|_| weight <= WEIGHT_MAX);
+    fits.ok_or_else(|| Error::Invalid {
+        field: "weight",
+        reason: format!("it must be 0 to {WEIGHT_MAX}"),
+    })
 }
 
 /// The device of a request.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mogul_storage::{DevFid, DevId, Digest, Fid};
+use mogul_storage::{DevFid, DevId, Digest, Fid, utilization::Utilization};
 
 use crate::{
     Error, Tracker,
@@ -110,13 +110,11 @@ impl Tracker {
         }
     }
 
-    /// The known ones among these devices in an order drawn by weight, those that are drained last. A weight of 0 counts as
-    /// 100, as in the original.
+    /// The known ones among these devices in an order drawn by weight, those that are drained last.
     fn by_weight(&self, view: &ClusterView, devices: &[DevId]) -> Vec<DevId> {
         let mut left: Vec<(DevId, u64, bool)> = Vec::with_capacity(devices.len());
         for device in devices.iter().filter_map(|id| view.device(*id)) {
-            let weight = u64::try_from(device.device.weight).unwrap_or(0);
-            let weight = if weight == 0 { 100 } else { weight };
+            let weight = weight(device.device.weight, self.utilization(device.device.id));
             left.push((
                 device.device.id,
                 weight,
@@ -204,4 +202,15 @@ impl Tracker {
         let mut tx = self.db().reader().await?;
         lookup::files_after(&mut tx, after, limit.min(FIDS_MAX)).await
     }
+}
+
+/// How readily a device is offered: by its weight, of which 0 counts as 100, and the less the busier its disk is, down to a
+/// fiftieth. (The original means the two so as well, but reads no utilization that has decimals, which `iostat` prints; and
+/// where it does read one, the weight that an operator gave counts for nothing.)
+fn weight(weight: i32, utilization: Option<Utilization>) -> u64 {
+    let weight = u64::try_from(weight).unwrap_or(0);
+    let weight = if weight == 0 { 100 } else { weight };
+    let busy = utilization.map_or(0, |utilization| u64::from(utilization.hundredths()));
+    // In hundredths: 102 less the percentage, 100 at most.
+    weight * (10_200 - busy).min(10_000)
 }

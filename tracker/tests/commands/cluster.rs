@@ -10,7 +10,7 @@ use mogul_tracker::{
         Change,
         classes::{CreateClass, UpdateClass},
         cluster::{Copied, CopyFile},
-        devices::{CreateDevice, DeviceRef, HostRef},
+        devices::{CreateDevice, DeviceChanges, DeviceRef, HostRef},
         hosts::{CreateHost, UpdateHost},
     },
     model::{Class, ClassName, DeviceStatus, DomainName, HostId, HostStatus, UserId},
@@ -282,7 +282,9 @@ async fn names_and_numbers_outside_their_limits_are_refused_and_leave_nothing() 
             Error::Invalid { field: "ip", .. }
         );
     }
-    let heavy = tracker.set_device_weight(at(1, "host1"), 8_388_608).await;
+    let heavy = tracker
+        .change_device(at(1, "host1"), DeviceChanges::weight(8_388_608))
+        .await;
     refused!(heavy, Error::Invalid { field: "weight", .. });
 
     assert_eq!(classes(tracker, "bucket").await.len(), 1);
@@ -359,7 +361,8 @@ async fn a_device_is_made_and_changed() {
         };
         refused!(tracker.create_device(by_number).await, Error::UnknownHost);
 
-        let set = async |at, status| tracker.set_device_status(at, status).await;
+        let set = async |at, status| tracker.change_device(at, DeviceChanges::status(status)).await;
+        let weigh = async |at, weight| tracker.change_device(at, DeviceChanges::weight(weight)).await;
         refused!(
             set(at(9, "host2"), DeviceStatus::Down).await,
             Error::UnknownDevice
@@ -370,21 +373,28 @@ async fn a_device_is_made_and_changed() {
         set(at(7, "host2"), DeviceStatus::Down).await.unwrap();
         set(at(7, "host2"), DeviceStatus::Drain).await.unwrap();
 
-        refused!(
-            tracker.set_device_weight(at(9, "host2"), 5).await,
-            Error::UnknownDevice
-        );
-        refused!(
-            tracker.set_device_weight(at(7, "host1"), 5).await,
-            Error::HostMismatch
-        );
-        tracker.set_device_weight(at(7, "host2"), 50).await.unwrap();
+        refused!(weigh(at(9, "host2"), 5).await, Error::UnknownDevice);
+        refused!(weigh(at(7, "host1"), 5).await, Error::HostMismatch);
+        weigh(at(7, "host2"), 50).await.unwrap();
 
         let found = tracker.devices().await.unwrap().pop().unwrap().device;
         assert_eq!(
             (found.id, found.status, found.weight),
             (dev(7), DeviceStatus::Drain, 50)
         );
+
+        // What is refused in part is refused whole.
+        set(at(7, "host2"), DeviceStatus::Dead).await.unwrap();
+        let both = DeviceChanges {
+            status: Some(DeviceStatus::Alive),
+            weight: Some(70),
+        };
+        refused!(
+            tracker.change_device(at(7, "host2"), both).await,
+            Error::DeadDevice
+        );
+        let found = tracker.devices().await.unwrap().pop().unwrap().device;
+        assert_eq!((found.status, found.weight), (DeviceStatus::Dead, 50));
     })
     .await;
 }
@@ -521,7 +531,7 @@ async fn a_device_that_takes_no_files_is_only_read() {
     tracker.look_now().await.unwrap();
     assert_eq!(seen(tracker, 1), Observed::Writable);
     tracker
-        .set_device_status(at(1, "h1"), DeviceStatus::ReadOnly)
+        .change_device(at(1, "h1"), DeviceChanges::status(DeviceStatus::ReadOnly))
         .await
         .unwrap();
     assert_eq!(seen(tracker, 1), Observed::Readable, "it is not tried any more");

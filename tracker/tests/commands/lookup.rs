@@ -1,6 +1,11 @@
 //! Files as the tracker port finds, describes and changes them.
 
-use mogul_storage::{DevFid, DevId};
+use std::time::Duration;
+
+use mogul_storage::{
+    DevFid, DevId,
+    utilization::{Report, Utilization},
+};
 use mogul_tracker::{
     Error,
     command::{
@@ -72,6 +77,37 @@ async fn a_device_that_is_away_is_named_when_there_is_no_other() {
     world.mood(other.get(), Mood::Away);
     world.monitor().await;
     assert_eq!(paths(&world, "k", FirstCopy::Checked, 2).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_copy_on_a_busy_disk_is_seldom_offered_first() {
+    let world = World::new(&[&[1], &[2]]).await;
+    store(&world, "k", b"hello").await;
+    world.replicate().await;
+    let host = world.tracker.view().device(dev(1)).unwrap().device.host;
+    let told = Report::from([
+        (dev(1), Some(Utilization::FULL)),
+        (dev(2), Some(Utilization::FULL)),
+    ]);
+    let first_is_one = async || {
+        let mut count = 0;
+        for _ in 0..400 {
+            let found = paths(&world, "k", FirstCopy::Unchecked, 2).await;
+            count += u32::from(found[0] == dev(1));
+        }
+        count
+    };
+    assert!((140..260).contains(&first_is_one().await), "half and half");
+
+    world.tracker.utilization_told(host, &told);
+
+    assert_eq!(world.tracker.utilization(dev(1)), Some(Utilization::FULL));
+    assert_eq!(world.tracker.utilization(dev(2)), None, "another host's device");
+    assert!(first_is_one().await < 40);
+    // A host that tells nothing any more is as good as one that never did.
+    world.clock.advance(Duration::from_secs(11));
+    assert_eq!(world.tracker.utilization(dev(1)), None);
+    assert!((140..260).contains(&first_is_one().await));
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod logging;
 mod operate;
 mod originals;
 mod shutdown;
+mod syslog;
 mod tls;
 
 use std::{path::Path, process::ExitCode};

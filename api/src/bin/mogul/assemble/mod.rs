@@ -10,6 +10,7 @@ mod node;
 pub(crate) mod server;
 pub(crate) mod store;
 pub(crate) mod tracker;
+mod utilization;
 
 use std::{
     collections::BTreeMap,
@@ -100,7 +101,7 @@ fn begin(given: &Given, file: Option<&Path>, flags: &Flags) -> anyhow::Result<Be
         .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
     let config = Config::load(given, file, environment, flags)?;
     let watchers = Watchers::default();
-    logging::start(&config.log, &watchers).map_err(anyhow::Error::msg)?;
+    logging::start(&config.log, &watchers, given.syslog()).map_err(anyhow::Error::msg)?;
     raise_file_limit();
     let signals = Signals::catch().context("cannot catch signals")?;
     Ok(Begun {

@@ -22,6 +22,7 @@ use super::{
     faces::{Faces, TrackerPorts},
     jobs,
     node::{NodePorts, StorageNode},
+    utilization,
 };
 use crate::{
     config::{Config, Flags},
@@ -132,6 +133,7 @@ impl Server {
         let (s3, mogile) = (faces.s3(), faces.mogile());
         self.greet();
         self.warn_of_few_devices();
+        self.watch_disks(&life);
         let serving = |face, tls: Option<&Tls>| Serving {
             tls: tls.cloned(),
             ..life.serving(face, &self.config)
@@ -174,6 +176,13 @@ impl Server {
         drop(self.dirs);
         info!(complete = finish == Finish::Complete, "stopped");
         closed
+    }
+
+    /// Learns how busy the disks are, here and on other hosts that the database may name.
+    fn watch_disks(&self, life: &Life) {
+        let own = self.devices.numbers().into_iter().collect();
+        utilization::look(&self.tracker, &self.devices, life);
+        utilization::listen(&self.tracker, own, self.config.tracker_sidechannel_port, life);
     }
 
     fn faces(&self, driver: &Arc<Driver>, life: &Life) -> Faces {

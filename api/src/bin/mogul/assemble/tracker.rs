@@ -1,7 +1,11 @@
 //! `mogul tracker`: the tracker port, the admin port and the jobs, over a database that others may share. Its nodes are where
 //! the rows of `host` say.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use anyhow::Context;
 use clap::Args;
@@ -13,7 +17,7 @@ use tracing::info;
 use super::{
     Begun, Life, begin,
     faces::{Faces, TrackerPorts},
-    jobs,
+    jobs, utilization,
 };
 use crate::{
     config::{Config, Flags},
@@ -136,6 +140,8 @@ impl TrackerRole {
             asked: life.asked.clone(),
             tasks: life.tasks.clone(),
         };
+        let port = self.config.tracker_sidechannel_port;
+        utilization::listen(&self.tracker, BTreeSet::new(), port, &life);
         self.ports.serve(&faces.mogile(), &self.config, &life);
         let serving = Serving {
             tls: self.tls.clone(),

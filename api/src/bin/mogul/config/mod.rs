@@ -146,6 +146,8 @@ settings! {
     tracker_connections_max: usize = "tracker.connections_max", None, Some("16384");
     /// Requests of the tracker port that are worked on at a time; `!want N queryworker` changes it while the server runs.
     tracker_query_workers: usize = "tracker.query_workers", None, Some("64");
+    /// The port of the side channels of all hosts, over which the tracker learns how busy their disks are; 0: it does not ask.
+    tracker_sidechannel_port: u16 = "tracker.sidechannel_port", None, Some("7501");
     /// The database of `mogul tracker`: `mysql://USER:PASSWORD@HOST/NAME`, `postgres://…`, `sqlite:FILE`, or a DSN of the originals, such as
     /// `DBI:mysql:NAME:host=HOST`.
     db_url: Option<Secret> = "db.url", Some("db"), None;

@@ -92,6 +92,15 @@ impl FromText for u8 {
     }
 }
 
+impl FromText for u16 {
+    const FORM: &'static str = "number, 0 to 65535";
+
+    fn from_text(text: &str) -> Result<u16, String> {
+        text.parse()
+            .map_err(|_| "a whole number from 0 to 65535 is expected".to_owned())
+    }
+}
+
 impl FromText for usize {
     const FORM: &'static str = "number";
 

@@ -1,6 +1,6 @@
 //! The originals' configuration files: `key = value`, a line each, in two dialects (MogileFS reference §25).
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Context;
 
@@ -13,8 +13,28 @@ pub(super) struct Line {
     pub(super) value: String,
 }
 
+/// The words of a command line, by option.
+pub(super) type Said = Vec<(&'static str, String)>;
+
+/// What a file and a command line say, by key.
+pub(super) type Values = BTreeMap<String, String>;
+
+/// What a program was told: the words of its command line, and what the file says that they name, as `read` reads it.
+///
+/// # Errors
+/// What is wrong with either, in a line.
+pub(super) fn told(
+    said: Result<Said, String>,
+    usual: &str,
+    read: impl Fn(&Path) -> anyhow::Result<Values>,
+) -> anyhow::Result<(Said, Values)> {
+    let said = said.map_err(anyhow::Error::msg)?;
+    let values = named(&said, usual).map(read).transpose()?;
+    Ok((said, values.unwrap_or_default()))
+}
+
 /// The file that a command line names by `--config`, else the `usual` one if it is there; none after `--skipconfig`.
-pub(super) fn named<'a>(said: &'a [(&'static str, String)], usual: &'a str) -> Option<&'a Path> {
+fn named<'a>(said: &'a [(&'static str, String)], usual: &'a str) -> Option<&'a Path> {
     if said
         .iter()
         .any(|(name, value)| *name == "skipconfig" && value == "1")

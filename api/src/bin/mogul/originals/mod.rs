@@ -20,6 +20,8 @@ use std::{
 
 use anyhow::Context;
 
+use crate::syslog::Syslog;
+
 /// A program of MogileFS that this binary stands in for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Original {
@@ -38,6 +40,8 @@ pub(crate) struct Given {
     pub(crate) settings: BTreeMap<&'static str, String>,
     /// What was said in vain, for the log.
     pub(crate) remarks: Vec<String>,
+    /// Whose file or command line it is.
+    pub(crate) program: Option<Original>,
     /// Where to run.
     pub(crate) ground: Ground,
     /// A file for the process id, absolute.
@@ -80,6 +84,22 @@ impl Given {
     /// Whether a configuration file is one of an original: ours are TOML and named so.
     pub(crate) fn is_original(path: &Path) -> bool {
         path.extension().is_none_or(|extension| extension != "toml")
+    }
+
+    /// What a program that says this begins with.
+    fn of(program: Original) -> Given {
+        Given {
+            program: Some(program),
+            ..Given::default()
+        }
+    }
+
+    /// Where a daemon's log goes, under the original's name.
+    pub(crate) fn syslog(&self) -> Option<Syslog> {
+        match self.ground {
+            Ground::Foreground => None,
+            Ground::Background => self.program.map(|program| Syslog::of(program.name())),
+        }
     }
 
     fn set(&mut self, key: &'static str, text: &str) {

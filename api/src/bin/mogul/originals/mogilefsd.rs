@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use super::{
-    Given, Ground, files,
+    Given, Ground, Original, files,
     options::{self, Opt},
 };
 
@@ -91,10 +91,6 @@ const MOOT: &[(&str, &str)] = &[
     ),
     ("plugins", "there are no plugins in Perl here"),
     (
-        "mogstored_stream_port",
-        "digests and utilization come over the port that the node has",
-    ),
-    (
         "repl_use_get_port",
         "reads go to the host's http_get_port wherever it has one",
     ),
@@ -120,11 +116,7 @@ pub(crate) fn of_file(path: &Path) -> anyhow::Result<Given> {
 /// # Errors
 /// What is wrong with either, in a line.
 pub(crate) fn of_command_line(arguments: impl IntoIterator<Item = String>) -> anyhow::Result<Given> {
-    let said = options::parse(OPTIONS, arguments).map_err(anyhow::Error::msg)?;
-    let mut values = match files::named(&said, FILE) {
-        Some(path) => read(path)?,
-        None => BTreeMap::new(),
-    };
+    let (said, mut values) = files::told(options::parse(OPTIONS, arguments), FILE, read)?;
     overlay(&mut values, said);
     given(&values)
 }
@@ -152,7 +144,7 @@ fn overlay(values: &mut BTreeMap<String, String>, said: Vec<(&'static str, Strin
 }
 
 fn given(values: &BTreeMap<String, String>) -> anyhow::Result<Given> {
-    let mut given = Given::default();
+    let mut given = Given::of(Original::Mogilefsd);
     let mut port = PORT;
     for (key, value) in values {
         match key.as_str() {
@@ -166,6 +158,7 @@ fn given(values: &BTreeMap<String, String>) -> anyhow::Result<Given> {
             }
             "min_free_space" => given.set("storage.min_free", &format!("{value}MiB")),
             "default_mindevcount" => given.set("classes.copies", value),
+            "mogstored_stream_port" => given.set("tracker.sidechannel_port", value),
             "debug" if !off(value) => given.set("log", "debug"),
             "daemonize" if !off(value) => given.ground = Ground::Background,
             "pidfile" => given.pidfile(value)?,
@@ -288,6 +281,7 @@ mod tests {
             "min_free_space",
             "default_mindevcount",
             "pidfile",
+            "mogstored_stream_port",
         ];
         for option in OPTIONS {
             let explained = MOOT.iter().any(|(name, _)| *name == option.name);

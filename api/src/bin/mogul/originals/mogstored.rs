@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use anyhow::bail;
 
 use super::{
-    Given, Ground, files,
+    Given, Ground, Original, files,
     options::{self, Opt},
 };
 
@@ -46,11 +46,7 @@ pub(crate) fn of_file(path: &Path) -> anyhow::Result<Given> {
 /// # Errors
 /// What is wrong with either, in a line.
 pub(crate) fn of_command_line(arguments: impl IntoIterator<Item = String>) -> anyhow::Result<Given> {
-    let said = options::parse(OPTIONS, arguments).map_err(anyhow::Error::msg)?;
-    let mut values = match files::named(&said, FILE) {
-        Some(path) => read(path)?,
-        None => BTreeMap::new(),
-    };
+    let (said, mut values) = files::told(options::parse(OPTIONS, arguments), FILE, read)?;
     values.extend(said.into_iter().map(|(name, value)| (name.to_owned(), value)));
     given(&values)
 }
@@ -68,7 +64,7 @@ fn read(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
 fn given(values: &BTreeMap<String, String>) -> anyhow::Result<Given> {
     let mut given = Given {
         announces: true,
-        ..Given::default()
+        ..Given::of(Original::Mogstored)
     };
     for (key, value) in values {
         match key.as_str() {
