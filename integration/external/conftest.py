@@ -15,6 +15,7 @@ from botocore.config import Config
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from harness import server as harness  # noqa: E402
+from harness.tracker import LineClient  # noqa: E402
 from harness.wire import Signer, Wire  # noqa: E402
 
 _numbers = itertools.count(1)
@@ -133,6 +134,21 @@ def either_bucket(request, either):
 def names(request):
     """Makes names of buckets that no other test uses."""
     return lambda: fresh_name(request)
+
+
+@pytest.fixture
+def tracker(server):
+    """A client of the tracker port of `server`."""
+    with LineClient(server.tracker_port) as client:
+        yield client
+
+
+@pytest.fixture
+def domain(tracker, names):
+    """A domain of the test's own, made by `tracker`."""
+    name = names()
+    tracker.must("create_domain", domain=name)
+    return name
 
 
 @pytest.fixture

@@ -3,10 +3,11 @@
 import re
 
 import pytest
+from harness.server import wait_until
 from harness.tracker import LineClient, put
 
-#: Command -> the refusals that a client can provoke, in the original's order. Left out is what needs a plugin
-#: (`plugin_aborted`), a broken database (`db`, `failure`) or a race (`fid_exists`, a key without any copy).
+#: Command -> the refusals that a client can provoke, in the original's order. Left out is what needs a plugin,
+#: of which there are none (`plugin_aborted`), a broken database (`db`, `failure`) or a race (`fid_exists`, a key without any copy).
 COMMANDS = {
     "create_open": "no_domain unreg_domain unreg_class no_devices fid_in_use",
     "create_close": "no_domain unreg_domain no_fid no_devid no_path invalid_checksum_format bogus_args no_temp_file"
@@ -45,7 +46,7 @@ COMMANDS = {
     "set_server_setting": "bad_params not_writable invalid_format",
     "server_setting": "",
     "server_settings": "",
-    "httpcopy": "failure",
+    "httpcopy": "failure copy_err",
     "fsck_start": "fsck_running rebal_running",
     "fsck_stop": "",
     "fsck_reset": "",
@@ -255,6 +256,7 @@ ELSEWHERE = {
     ("rebalance_start", "fsck_running"),
     ("rebalance_set_policy", "no_set_rebal"),
     ("rebalance_reset", "rebal_running"),
+    ("httpcopy", "copy_err"),
 }
 
 
@@ -267,13 +269,6 @@ def split(line):
 def tracker(cluster):
     with LineClient(cluster.tracker_port) as client:
         yield client
-
-
-@pytest.fixture
-def domain(tracker, names):
-    name = names()
-    tracker.must("create_domain", domain=name)
-    return name
 
 
 def test_every_command_and_refusal_of_the_reference_is_sent():
@@ -365,6 +360,27 @@ def test_an_upload_without_a_key_is_thrown_away(tracker, domain):
 
     assert close(tracker, domain, reserved).ok
     assert tracker.ask("file_info", domain=domain, key="k").code == "unknown_key"
+
+
+def test_a_copy_that_cannot_be_read_or_written_says_which(cluster, tracker, domain):
+    fid = tracker.store(domain, "k", b"bytes")
+    devices = {devid for devid, found in cluster.fid_files() if found == fid}
+    other = 3 - next(iter(devices))
+    # A folder in the file's place: nothing can be renamed to it.
+    target = cluster.dirs[other - 1] / f"dev{other}" / "0" / "000" / "000" / f"{fid:010}.fid"
+    wait_until(lambda: target.is_file(), what="the second copy")
+    target.unlink()
+    target.mkdir()
+
+    refused = tracker.ask("httpcopy", sdevid=3 - other, ddevid=other, fid=fid)
+
+    assert (refused.code, refused.text) == ("copy_err", "dest_error")
+    target.rmdir()
+    tracker.must("httpcopy", sdevid=3 - other, ddevid=other, fid=fid)
+    target.unlink()
+    refused = tracker.ask("httpcopy", sdevid=other, ddevid=3 - other, fid=fid)
+    assert (refused.code, refused.text) == ("copy_err", "src_error")
+    wait_until(lambda: target.is_file(), what="the copy that was found to be missing")
 
 
 def answers(tracker, *lines):

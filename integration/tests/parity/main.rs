@@ -46,16 +46,17 @@ async fn every_command_has_a_twin_or_a_reason() {
 async fn twins_do_the_same_to_the_database() {
     let mut pair = Pair::new().await;
 
-    hosts(&mut pair).await;
-    devices(&mut pair).await;
-    domains(&mut pair).await;
-    classes(&mut pair).await;
-    settings(&mut pair).await;
-    files_found(&mut pair).await;
-    files_changed(&mut pair).await;
-    fsck(&mut pair).await;
-    rebalance(&mut pair).await;
-    the_end(&mut pair).await;
+    for actions in [HOSTS, DEVICES, DOMAINS, CLASSES, SETTINGS] {
+        pair.act(actions).await;
+    }
+    for key in ["one", "two", "three"] {
+        pair.store(key).await;
+    }
+    pair.act(FILES_FOUND).await;
+    copies(&mut pair).await;
+    for actions in [FILES_CHANGED, FSCK, REBALANCE, THE_END] {
+        pair.act(actions).await;
+    }
 
     let acted: BTreeSet<&str> = pair.acted();
     let twins: BTreeSet<&str> = TWINS.iter().map(|(command, _)| *command).collect();
@@ -65,18 +66,14 @@ async fn twins_do_the_same_to_the_database() {
 #[tokio::test]
 async fn both_doors_are_counted_by_what_was_asked_of_them() {
     let mut pair = Pair::new().await;
-    let path = "/admin/v1/domains";
-    for _ in 0..2 {
-        pair.both(
-            "create_domain domain=photos",
-            "POST",
-            path,
-            json!({"name": "photos"}),
-        )
-        .await;
-    }
-    pair.both("no_such_command", "GET", "/admin/v1/nothing", json!(null))
-        .await;
+    pair.act(
+        r#"
+        create_domain domain=photos | POST domains {"name": "photos"}
+        create_domain domain=photos | POST domains {"name": "photos"}
+        no_such_command             | GET nothing
+        "#,
+    )
+    .await;
 
     let metrics = pair.metrics().await;
 
@@ -91,392 +88,114 @@ async fn both_doors_are_counted_by_what_was_asked_of_them() {
     }
 }
 
-async fn hosts(pair: &mut Pair) {
-    let path = "/admin/v1/hosts";
-    let host = json!({"name": "far", "ip": "10.0.0.9", "port": 7500, "status": "alive"});
-    pair.both(
-        "create_host host=far&ip=10.0.0.9&port=7500&status=alive",
-        "POST",
-        path,
-        host.clone(),
-    )
-    .await;
-    pair.both("create_host host=far&ip=10.0.0.9&port=7500", "POST", path, host)
-        .await;
-    let taken = json!({"name": "other", "ip": "10.0.0.9", "port": 7500});
-    pair.both(
-        "create_host host=other&ip=10.0.0.9&port=7500",
-        "POST",
-        path,
-        taken,
-    )
-    .await;
-    let spare = json!({"name": "spare", "ip": "10.0.0.8", "port": 7501, "get_port": 7601, "alt_ip": "192.168.0.8", "alt_mask": "192.168.0.0/16"});
-    let line =
-        "create_host host=spare&ip=10.0.0.8&port=7501&getport=7601&altip=192.168.0.8&altmask=192.168.0.0/16";
-    pair.both(line, "POST", path, spare).await;
-    let changes = json!({"status": "down", "port": 7777, "get_port": null, "alt_ip": null});
-    pair.both(
-        "update_host host=spare&status=down&port=7777&getport=&altip=",
-        "PATCH",
-        "/admin/v1/hosts/spare",
-        changes,
-    )
-    .await;
-    pair.both(
-        "update_host host=nobody&port=1",
-        "PATCH",
-        "/admin/v1/hosts/nobody",
-        json!({"port": 1}),
-    )
-    .await;
-    pair.read("get_hosts ", path).await;
-    pair.both(
-        "delete_host host=spare",
-        "DELETE",
-        "/admin/v1/hosts/spare",
-        json!(null),
-    )
-    .await;
-    pair.both(
-        "delete_host host=spare",
-        "DELETE",
-        "/admin/v1/hosts/spare",
-        json!(null),
-    )
-    .await;
-}
+/// What is done by both doors, a line each: the line of the tracker port, then method, path below `/admin/v1/` and body of the
+/// REST. A GET must change nothing.
+const HOSTS: &str = r#"
+    create_host host=far&ip=10.0.0.9&port=7500&status=alive | POST hosts {"name": "far", "ip": "10.0.0.9", "port": 7500, "status": "alive"}
+    create_host host=far&ip=10.0.0.9&port=7500 | POST hosts {"name": "far", "ip": "10.0.0.9", "port": 7500, "status": "alive"}
+    create_host host=other&ip=10.0.0.9&port=7500 | POST hosts {"name": "other", "ip": "10.0.0.9", "port": 7500}
+    create_host host=spare&ip=10.0.0.8&port=7501&getport=7601&altip=192.168.0.8&altmask=192.168.0.0/16 | POST hosts {"name": "spare", "ip": "10.0.0.8", "port": 7501, "get_port": 7601, "alt_ip": "192.168.0.8", "alt_mask": "192.168.0.0/16"}
+    update_host host=spare&status=down&port=7777&getport=&altip= | PATCH hosts/spare {"status": "down", "port": 7777, "get_port": null, "alt_ip": null}
+    update_host host=nobody&port=1 | PATCH hosts/nobody {"port": 1}
+    get_hosts | GET hosts
+    delete_host host=spare | DELETE hosts/spare
+    delete_host host=spare | DELETE hosts/spare
+"#;
 
-async fn devices(pair: &mut Pair) {
-    let path = "/admin/v1/devices";
-    let device = json!({"devid": 9, "host": "far", "status": "down"});
-    pair.both(
-        "create_device devid=9&hostname=far&state=down",
-        "POST",
-        path,
-        device.clone(),
-    )
-    .await;
-    pair.both(
-        "create_device devid=9&hostname=far&state=down",
-        "POST",
-        path,
-        device,
-    )
-    .await;
-    let lost = json!({"devid": 10, "host": "nobody"});
-    pair.both("create_device devid=10&hostname=nobody", "POST", path, lost)
-        .await;
-    pair.read("get_devices ", path).await;
-    let nine = "/admin/v1/devices/9";
-    pair.both(
-        "set_weight host=far&device=9&weight=50",
-        "PATCH",
-        nine,
-        json!({"weight": 50}),
-    )
-    .await;
-    pair.both(
-        "set_state host=far&device=9&state=dead",
-        "PATCH",
-        nine,
-        json!({"status": "dead"}),
-    )
-    .await;
-    pair.both(
-        "set_state host=far&device=9&state=alive",
-        "PATCH",
-        nine,
-        json!({"status": "alive"}),
-    )
-    .await;
-    pair.both(
-        "delete_host host=far",
-        "DELETE",
-        "/admin/v1/hosts/far",
-        json!(null),
-    )
-    .await;
-}
+const DEVICES: &str = r#"
+    create_device devid=9&hostname=far&state=down | POST devices {"devid": 9, "host": "far", "status": "down"}
+    create_device devid=9&hostname=far&state=down | POST devices {"devid": 9, "host": "far", "status": "down"}
+    create_device devid=10&hostname=nobody | POST devices {"devid": 10, "host": "nobody"}
+    get_devices | GET devices
+    set_weight host=far&device=9&weight=50 | PATCH devices/9 {"weight": 50}
+    set_state host=far&device=9&state=dead | PATCH devices/9 {"status": "dead"}
+    set_state host=far&device=9&state=alive | PATCH devices/9 {"status": "alive"}
+    delete_host host=far | DELETE hosts/far
+"#;
 
-async fn domains(pair: &mut Pair) {
-    let path = "/admin/v1/domains";
-    pair.both(
-        "create_domain domain=photos",
-        "POST",
-        path,
-        json!({"name": "photos"}),
-    )
-    .await;
-    pair.both(
-        "create_domain domain=photos",
-        "POST",
-        path,
-        json!({"name": "photos"}),
-    )
-    .await;
-    pair.both("create_domain domain=gone", "POST", path, json!({"name": "gone"}))
-        .await;
-    pair.both(
-        "delete_domain domain=gone",
-        "DELETE",
-        "/admin/v1/domains/gone",
-        json!(null),
-    )
-    .await;
-    pair.both(
-        "delete_domain domain=gone",
-        "DELETE",
-        "/admin/v1/domains/gone",
-        json!(null),
-    )
-    .await;
-    pair.read("get_domains ", path).await;
-}
+const DOMAINS: &str = r#"
+    create_domain domain=photos | POST domains {"name": "photos"}
+    create_domain domain=photos | POST domains {"name": "photos"}
+    create_domain domain=gone | POST domains {"name": "gone"}
+    delete_domain domain=gone | DELETE domains/gone
+    delete_domain domain=gone | DELETE domains/gone
+    get_domains | GET domains
+"#;
 
-async fn classes(pair: &mut Pair) {
-    let path = "/admin/v1/domains/photos/classes";
-    let class =
-        json!({"name": "thumbs", "mindevcount": 1, "replpolicy": "MultipleHosts(1)", "hashtype": "MD5"});
-    let line =
-        "create_class domain=photos&class=thumbs&mindevcount=1&replpolicy=MultipleHosts(1)&hashtype=MD5";
-    pair.both(line, "POST", path, class.clone()).await;
-    pair.both(line, "POST", path, class).await;
-    let thumbs = "/admin/v1/domains/photos/classes/thumbs";
-    let changes = json!({"mindevcount": 2, "hashtype": null});
-    pair.both(
-        "update_class domain=photos&class=thumbs&mindevcount=2&hashtype=NONE",
-        "PATCH",
-        thumbs,
-        changes,
-    )
-    .await;
-    let missing = "/admin/v1/domains/photos/classes/none";
-    pair.both(
-        "update_class domain=photos&class=none&mindevcount=2",
-        "PATCH",
-        missing,
-        json!({"mindevcount": 2}),
-    )
-    .await;
-    let spare = json!({"name": "spare", "mindevcount": 3});
-    pair.both(
-        "create_class domain=photos&class=spare&mindevcount=3",
-        "POST",
-        path,
-        spare,
-    )
-    .await;
-    let spare = "/admin/v1/domains/photos/classes/spare";
-    pair.both(
-        "delete_class domain=photos&class=spare",
-        "DELETE",
-        spare,
-        json!(null),
-    )
-    .await;
-    pair.both(
-        "delete_class domain=photos&class=spare",
-        "DELETE",
-        spare,
-        json!(null),
-    )
-    .await;
-    pair.both(
-        "delete_domain domain=photos",
-        "DELETE",
-        "/admin/v1/domains/photos",
-        json!(null),
-    )
-    .await;
-}
+const CLASSES: &str = r#"
+    create_class domain=photos&class=thumbs&mindevcount=1&replpolicy=MultipleHosts(1)&hashtype=MD5 | POST domains/photos/classes {"name": "thumbs", "mindevcount": 1, "replpolicy": "MultipleHosts(1)", "hashtype": "MD5"}
+    create_class domain=photos&class=thumbs&mindevcount=1&replpolicy=MultipleHosts(1)&hashtype=MD5 | POST domains/photos/classes {"name": "thumbs", "mindevcount": 1, "replpolicy": "MultipleHosts(1)", "hashtype": "MD5"}
+    update_class domain=photos&class=thumbs&mindevcount=2&hashtype=NONE | PATCH domains/photos/classes/thumbs {"mindevcount": 2, "hashtype": null}
+    update_class domain=photos&class=none&mindevcount=2 | PATCH domains/photos/classes/none {"mindevcount": 2}
+    create_class domain=photos&class=spare&mindevcount=3 | POST domains/photos/classes {"name": "spare", "mindevcount": 3}
+    delete_class domain=photos&class=spare | DELETE domains/photos/classes/spare
+    delete_class domain=photos&class=spare | DELETE domains/photos/classes/spare
+    delete_domain domain=photos | DELETE domains/photos
+"#;
 
-async fn settings(pair: &mut Pair) {
-    let path = "/admin/v1/settings/skip_mkcol";
-    pair.both(
-        "set_server_setting key=skip_mkcol&value=on",
-        "PUT",
-        path,
-        json!({"value": "on"}),
-    )
-    .await;
-    pair.both(
-        "set_server_setting key=skip_mkcol&value=maybe",
-        "PUT",
-        path,
-        json!({"value": "maybe"}),
-    )
-    .await;
-    let closed = "/admin/v1/settings/schema_version";
-    pair.both(
-        "set_server_setting key=schema_version&value=1",
-        "PUT",
-        closed,
-        json!({"value": "1"}),
-    )
-    .await;
-    pair.read("server_setting key=skip_mkcol", path).await;
-    pair.read("server_settings ", "/admin/v1/settings").await;
-}
+const SETTINGS: &str = r#"
+    set_server_setting key=skip_mkcol&value=on | PUT settings/skip_mkcol {"value": "on"}
+    set_server_setting key=skip_mkcol&value=maybe | PUT settings/skip_mkcol {"value": "maybe"}
+    set_server_setting key=schema_version&value=1 | PUT settings/schema_version {"value": "1"}
+    server_setting key=skip_mkcol | GET settings/skip_mkcol
+    server_settings | GET settings
+"#;
 
-async fn files_found(pair: &mut Pair) {
-    for key in ["one", "two", "three"] {
-        pair.store(key).await;
-    }
-    let collection = "/admin/v1/domains/photos/files";
-    let one = "/admin/v1/domains/photos/files/one";
-    pair.read("list_keys domain=photos", collection).await;
-    pair.read("file_info domain=photos&key=one", one).await;
-    pair.read(
-        "file_info domain=photos&key=none",
-        "/admin/v1/domains/photos/files/none",
-    )
-    .await;
-    pair.read(
-        "get_paths domain=photos&key=one",
-        "/admin/v1/domains/photos/files/one/paths",
-    )
-    .await;
-    pair.read("list_fids from=0&to=10", "/admin/v1/fids").await;
+const FILES_FOUND: &str = "
+    list_keys domain=photos | GET domains/photos/files
+    file_info domain=photos&key=one | GET domains/photos/files/one
+    file_info domain=photos&key=none | GET domains/photos/files/none
+    get_paths domain=photos&key=one | GET domains/photos/files/one/paths
+    list_fids from=0&to=10 | GET fids
+";
+
+async fn copies(pair: &mut Pair) {
     let fid = pair.fid("one").await;
-    pair.read(&format!("file_debug fid={fid}"), &format!("/admin/v1/fids/{fid}"))
-        .await;
     let (from, to) = pair.devices_of("one").await;
-    let copy = json!({"from": from, "to": to});
-    let copies = format!("/admin/v1/fids/{fid}/copies");
-    pair.both(
-        &format!("httpcopy sdevid={from}&ddevid={to}&fid={fid}"),
-        "POST",
-        &copies,
-        copy,
-    )
+    pair.act(&format!("file_debug fid={fid} | GET fids/{fid}")).await;
+    let body = json!({"from": from, "to": to});
+    pair.act(&format!(
+        "httpcopy sdevid={from}&ddevid={to}&fid={fid} | POST fids/{fid}/copies {body}"
+    ))
     .await;
 }
 
-async fn files_changed(pair: &mut Pair) {
-    let one = "/admin/v1/domains/photos/files/one";
-    pair.both(
-        "updateclass domain=photos&key=one&class=thumbs",
-        "PATCH",
-        one,
-        json!({"class": "thumbs"}),
-    )
-    .await;
-    pair.both(
-        "updateclass domain=photos&key=one&class=none",
-        "PATCH",
-        one,
-        json!({"class": "none"}),
-    )
-    .await;
-    pair.both(
-        "rename domain=photos&from_key=one&to_key=two",
-        "PATCH",
-        one,
-        json!({"key": "two"}),
-    )
-    .await;
-    pair.both(
-        "rename domain=photos&from_key=one&to_key=a/b",
-        "PATCH",
-        one,
-        json!({"key": "a/b"}),
-    )
-    .await;
-    let moved = "/admin/v1/domains/photos/files/a%2Fb";
-    pair.both("delete domain=photos&key=a/b", "DELETE", moved, json!(null))
-        .await;
-    pair.both("delete domain=photos&key=a/b", "DELETE", moved, json!(null))
-        .await;
-    let thumbs = "/admin/v1/domains/photos/classes/thumbs";
-    pair.both(
-        "delete_class domain=photos&class=thumbs",
-        "DELETE",
-        thumbs,
-        json!(null),
-    )
-    .await;
-}
+const FILES_CHANGED: &str = r#"
+    updateclass domain=photos&key=one&class=thumbs | PATCH domains/photos/files/one {"class": "thumbs"}
+    updateclass domain=photos&key=one&class=none | PATCH domains/photos/files/one {"class": "none"}
+    rename domain=photos&from_key=one&to_key=two | PATCH domains/photos/files/one {"key": "two"}
+    rename domain=photos&from_key=one&to_key=a/b | PATCH domains/photos/files/one {"key": "a/b"}
+    delete domain=photos&key=a/b | DELETE domains/photos/files/a%2Fb
+    delete domain=photos&key=a/b | DELETE domains/photos/files/a%2Fb
+    delete_class domain=photos&class=thumbs | DELETE domains/photos/classes/thumbs
+"#;
 
-async fn fsck(pair: &mut Pair) {
-    pair.both(
-        "replicate_now ",
-        "POST",
-        "/admin/v1/queues/replicate/now",
-        json!(null),
-    )
-    .await;
-    pair.both("clear_cache ", "POST", "/admin/v1/monitor/rounds", json!(null))
-        .await;
-    pair.both(
-        "do_monitor_round ",
-        "POST",
-        "/admin/v1/monitor/rounds",
-        json!(null),
-    )
-    .await;
+const FSCK: &str = r#"
+    replicate_now | POST queues/replicate/now
+    clear_cache | POST monitor/rounds
+    do_monitor_round | POST monitor/rounds
+    fsck_reset policy_only=1&startpos=1 | PUT fsck/beginning {"policy_only": true, "after": 1}
+    fsck_start | PUT fsck/run
+    fsck_start | PUT fsck/run
+    rebalance_start | PUT rebalance/run
+    fsck_status | GET fsck
+    fsck_stop | DELETE fsck/run
+    fsck_getlog | GET fsck/log
+    fsck_clearlog | DELETE fsck/log
+"#;
 
-    let run = "/admin/v1/fsck/run";
-    let beginning = json!({"policy_only": true, "after": 1});
-    pair.both(
-        "fsck_reset policy_only=1&startpos=1",
-        "PUT",
-        "/admin/v1/fsck/beginning",
-        beginning,
-    )
-    .await;
-    pair.both("fsck_start ", "PUT", run, json!(null)).await;
-    pair.both("fsck_start ", "PUT", run, json!(null)).await;
-    pair.both("rebalance_start ", "PUT", "/admin/v1/rebalance/run", json!(null))
-        .await;
-    pair.read("fsck_status ", "/admin/v1/fsck").await;
-    pair.both("fsck_stop ", "DELETE", run, json!(null)).await;
-    pair.read("fsck_getlog ", "/admin/v1/fsck/log").await;
-    pair.both("fsck_clearlog ", "DELETE", "/admin/v1/fsck/log", json!(null))
-        .await;
-}
-
-async fn rebalance(pair: &mut Pair) {
-    let run = "/admin/v1/rebalance/run";
-    let policy = "/admin/v1/rebalance/policy";
-    pair.read("rebalance_test ", "/admin/v1/rebalance/devices").await;
-    pair.both(
-        "rebalance_set_policy policy=nonsense=1",
-        "PUT",
-        policy,
-        json!({"policy": "nonsense=1"}),
-    )
-    .await;
-    let wanted = json!({"policy": "from_devices=1 to_devices=2"});
-    pair.both(
-        "rebalance_set_policy policy=from_devices%3D1+to_devices%3D2",
-        "PUT",
-        policy,
-        wanted,
-    )
-    .await;
-    pair.read("rebalance_test ", "/admin/v1/rebalance/devices").await;
-    pair.read("rebalance_status ", "/admin/v1/rebalance/state").await;
-    pair.both("rebalance_stop ", "DELETE", run, json!(null)).await;
-    pair.both("rebalance_start ", "PUT", run, json!(null)).await;
-    pair.read("rebalance_status ", "/admin/v1/rebalance/state").await;
-    pair.both(
-        "rebalance_reset ",
-        "DELETE",
-        "/admin/v1/rebalance/state",
-        json!(null),
-    )
-    .await;
-    pair.both("rebalance_stop ", "DELETE", run, json!(null)).await;
-}
+const REBALANCE: &str = r#"
+    rebalance_test | GET rebalance/devices
+    rebalance_set_policy policy=nonsense=1 | PUT rebalance/policy {"policy": "nonsense=1"}
+    rebalance_set_policy policy=from_devices%3D1+to_devices%3D2 | PUT rebalance/policy {"policy": "from_devices=1 to_devices=2"}
+    rebalance_test | GET rebalance/devices
+    rebalance_status | GET rebalance/state
+    rebalance_stop | DELETE rebalance/run
+    rebalance_start | PUT rebalance/run
+    rebalance_status | GET rebalance/state
+    rebalance_reset | DELETE rebalance/state
+    rebalance_stop | DELETE rebalance/run
+"#;
 
 /// A domain with files stays.
-async fn the_end(pair: &mut Pair) {
-    pair.both(
-        "delete_domain domain=photos",
-        "DELETE",
-        "/admin/v1/domains/photos",
-        json!(null),
-    )
-    .await;
-}
+const THE_END: &str = "delete_domain domain=photos | DELETE domains/photos";

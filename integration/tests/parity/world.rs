@@ -186,14 +186,24 @@ impl Pair {
             .1
     }
 
+    /// Actions by both doors, a line each: `LINE | METHOD PATH BODY`.
+    pub(crate) async fn act(&mut self, actions: &str) {
+        for action in actions.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let (line, request) = action.split_once(" | ").unwrap();
+            let (method, rest) = request.split_once(' ').unwrap();
+            let (path, body) = rest.split_once(' ').unwrap_or((rest, "null"));
+            let (line, path) = (line.trim_end(), format!("/admin/v1/{path}"));
+            if method == "GET" {
+                self.read(line, &path).await;
+            } else {
+                self.both(line, method, &path, serde_json::from_str(body).unwrap())
+                    .await;
+            }
+        }
+    }
+
     /// One action by both doors: both must agree or refuse, and leave equal databases.
-    pub(crate) async fn both(
-        &mut self,
-        line: &str,
-        method: &str,
-        path: &str,
-        body: Value,
-    ) -> (String, Value) {
+    async fn both(&mut self, line: &str, method: &str, path: &str, body: Value) -> (String, Value) {
         let command = line.split(' ').next().unwrap_or(line);
         self.acted.insert(command.to_owned());
         let answer = self.ask_port(line).await;
@@ -212,7 +222,7 @@ impl Pair {
     }
 
     /// A question by both doors, which must change nothing.
-    pub(crate) async fn read(&mut self, line: &str, path: &str) {
+    async fn read(&mut self, line: &str, path: &str) {
         let before = self.port.rows();
         self.both(line, "GET", path, Value::Null).await;
         assert_eq!(self.port.rows(), before, "after {line}");
