@@ -123,7 +123,8 @@ impl Face {
             match next {
                 Next::Line(line) => match console::console(self, &line).await {
                     None => {
-                        let answer = self.request(line, client).await;
+                        // On the heap while it runs, so that an idle connection does not hold its room.
+                        let answer = Box::pin(self.request(line, client)).await;
                         self.write(stream, answer.as_bytes()).await?;
                     }
                     Some(Console::Lines(answer)) => self.write(stream, &answer).await?,
