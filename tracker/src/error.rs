@@ -156,6 +156,9 @@ pub enum Error {
     /// No token of that name, or whose text this is.
     #[error("no such token")]
     UnknownToken,
+    /// No job of that name.
+    #[error("no such job")]
+    UnknownJob,
     /// The user still owns buckets.
     #[error("the user still owns buckets")]
     UserOwnsBuckets,

@@ -190,6 +190,11 @@ impl Tracker {
         self.0.vanished.load(Ordering::Relaxed)
     }
 
+    /// Counts work that a step of a job has done.
+    pub(crate) fn did(&self, job: JobName, done: jobs::Done) {
+        self.0.jobs.did(job, done, self.now());
+    }
+
     /// Tells a job that there may be work.
     pub(crate) fn wake(&self, job: JobName) {
         self.0.wakes.wake(job);

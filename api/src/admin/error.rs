@@ -226,6 +226,7 @@ impl From<Error> for Problem {
             Error::Exists(_) => (S::CONFLICT, "exists"),
             Error::UnknownAccessKey => (S::NOT_FOUND, "unknown-access-key"),
             Error::UnknownToken => (S::NOT_FOUND, "unknown-token"),
+            Error::UnknownJob => (S::NOT_FOUND, "unknown-job"),
             Error::UserOwnsBuckets => (S::CONFLICT, "user-owns-buckets"),
             Error::Invalid { field, .. } => return Problem::invalid(field, error.to_string()),
             Error::Run(RunError::BadPolicy(_)) => return Problem::invalid("policy", error.to_string()),

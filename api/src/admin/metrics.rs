@@ -3,14 +3,16 @@
 //! Counts come from [`crate::metrics`]; what is a state is asked for now: queues, devices, jobs, the database. A scrape
 //! that cannot have the queues, because the database does not answer, leaves them out and says so by `mogul_database_up`.
 
-use std::{fmt, sync::atomic::AtomicU64};
+use std::{collections::BTreeMap, fmt, sync::atomic::AtomicU64};
 
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
 use http::header;
-use mogul_tracker::{Tracker, command::backlog::Backlog, error::chain, view::DeviceView};
+use mogul_tracker::{
+    Error, Tracker, command::backlog::Backlog, error::chain, jobs::JobName, view::DeviceView,
+};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -38,6 +40,11 @@ struct OfQueue {
 struct OfJob {
     job: &'static str,
     outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Job {
+    job: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -77,10 +84,12 @@ fn text(registry: &Registry) -> Result<String, fmt::Error> {
 
 async fn database(tracker: &Tracker, registry: &mut Registry) {
     let (up, connections, idle, waiting) = <(Amount, Amount, Amount, Amount)>::default();
-    match tracker.backlog().await {
-        Ok(backlog) => {
+    let found = async { Ok::<_, Error>((tracker.backlog().await?, tracker.backlogs().await?)) };
+    match found.await {
+        Ok((of_queues, of_jobs)) => {
             up.set(1);
-            queues(backlog, registry);
+            queues(of_queues, registry);
+            backlogs(&of_jobs, registry);
         }
         Err(error) => tracing::warn!(
             error = chain(&error),
@@ -132,8 +141,18 @@ fn queues(backlog: Backlog, registry: &mut Registry) {
 
 fn jobs(tracker: &Tracker, registry: &mut Registry) {
     let steps = Family::<OfJob, Counter<u64, AtomicU64>>::default();
-    for (job, status) in tracker.jobs().status() {
-        let job = job.as_str();
+    let (files, bytes) = <(
+        Family<Job, Counter<u64, AtomicU64>>,
+        Family<Job, Counter<u64, AtomicU64>>,
+    )>::default();
+    let paused = Family::<Job, Amount>::default();
+    let view = tracker.view();
+    for (name, status) in tracker.job_status() {
+        let job = name.as_str();
+        let of = Job { job };
+        files.get_or_create(&of).inc_by(status.done.files);
+        bytes.get_or_create(&of).inc_by(status.done.bytes);
+        paused.get_or_create(&of).set(i64::from(view.is_paused(name)));
         for (outcome, count) in [("ok", status.steps), ("failed", status.failures)] {
             steps.get_or_create(&OfJob { job, outcome }).inc_by(count);
         }
@@ -142,6 +161,34 @@ fn jobs(tracker: &Tracker, registry: &mut Registry) {
         "mogul_job_steps",
         "Steps of background jobs in this process",
         steps,
+    );
+    registry.register(
+        "mogul_job_files",
+        "Files that background jobs in this process have worked on",
+        files,
+    );
+    registry.register(
+        "mogul_job_bytes",
+        "Bytes that background jobs in this process have read, copied or moved",
+        bytes,
+    );
+    registry.register(
+        "mogul_job_paused",
+        "1 if an operator has paused the job, in all trackers",
+        paused,
+    );
+}
+
+fn backlogs(backlogs: &BTreeMap<JobName, u64>, registry: &mut Registry) {
+    let files = Family::<Job, Amount>::default();
+    for (job, backlog) in backlogs {
+        let of = Job { job: job.as_str() };
+        files.get_or_create(&of).set(amount(*backlog));
+    }
+    registry.register(
+        "mogul_job_backlog_files",
+        "Files that are still before a background job in the whole cluster, where that is known",
+        files,
     );
 }
 

@@ -131,6 +131,7 @@ fn resources() -> OpenApiRouter<S3> {
         .routes(routes!(hosts::list, hosts::add))
         .routes(routes!(hosts::find, hosts::modify, hosts::remove))
         .routes(routes!(jobs::list))
+        .routes(routes!(jobs::modify))
         .routes(routes!(keys::list))
         .routes(routes!(keys::find, keys::remove))
         .routes(routes!(keys::list_of, keys::add))

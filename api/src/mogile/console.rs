@@ -155,14 +155,13 @@ fn workers(face: &Face, job: &str) -> Option<usize> {
     match job {
         QUERY_WORKER => Some(face.workers().wanted()),
         JOB_MASTER => Some(1),
-        _ => Some(face.tracker().jobs().status().get(&job_named(job)?)?.workers),
+        _ => face.tracker().jobs().workers(job_named(job)?),
     }
 }
 
 /// The job of that name, if operators of the original know it.
 fn job_named(name: &str) -> Option<JobName> {
-    let known = JobName::ALL.into_iter().find(|job| job.as_str() == name);
-    known.filter(|_| CLASSES.contains(&name))
+    JobName::parse(name).filter(|_| CLASSES.contains(&name))
 }
 
 fn want(face: &Face, rest: &str) -> String {

@@ -288,6 +288,7 @@ fn translate(error: &Error) -> (Code, Option<String>) {
         | Error::UnknownUser
         | Error::UnknownAccessKey
         | Error::UnknownToken
+        | Error::UnknownJob
         | Error::UserOwnsBuckets
         | Error::Busy
         | Error::Device { .. }

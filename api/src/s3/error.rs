@@ -307,6 +307,7 @@ fn translate(error: &Error) -> S3Error {
         | Error::SettingReadOnly
         | Error::InvalidSetting(_)
         | Error::Run(_)
+        | Error::UnknownJob
         | Error::Exhausted(_)
         | Error::Internal(_) => internal(),
     }

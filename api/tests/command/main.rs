@@ -345,6 +345,51 @@ fn the_admin_command_manages_users_and_keys() {
 }
 
 #[test]
+fn a_job_that_is_paused_stays_so_over_a_restart_until_it_is_resumed() {
+    let (_folder, dirs) = folders(&["data"]);
+    let states = |server: &Server| -> BTreeMap<String, String> {
+        let listed = server.admin(&dirs[0], &["jobs", "--json"]);
+        let jobs: Vec<serde_json::Value> = serde_json::from_slice(&listed.stdout).unwrap();
+        let text = |job: &serde_json::Value, name: &str| job[name].as_str().unwrap().to_owned();
+        jobs.iter()
+            .map(|job| (text(job, "name"), text(job, "state")))
+            .collect()
+    };
+    let server = Server::start(&dirs, &[]);
+
+    assert!(
+        server
+            .admin(&dirs[0], &["jobs", "pause", "fsck"])
+            .status
+            .success()
+    );
+    let refused = server.admin(&dirs[0], &["jobs", "pause", "sweep"]);
+    assert!(
+        text(&refused).contains("sweep must not pause"),
+        "{}",
+        text(&refused)
+    );
+    assert_eq!(states(&server)["fsck"], "paused");
+    assert!(
+        server
+            .get("admin", "/metrics")
+            .1
+            .contains("mogul_job_paused{job=\"fsck\"} 1")
+    );
+    server.terminate();
+
+    let server = Server::start(&dirs, &[]);
+    assert_eq!(states(&server)["fsck"], "paused");
+    assert!(
+        server
+            .admin(&dirs[0], &["jobs", "resume", "fsck"])
+            .status
+            .success()
+    );
+    assert_ne!(states(&server)["fsck"], "paused");
+}
+
+#[test]
 fn the_benchmark_measures_and_cleans_up() {
     let (_folder, dirs) = folders(&["data"]);
     let server = Server::start(&dirs, &[]);

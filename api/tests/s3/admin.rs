@@ -418,6 +418,18 @@ const WRONG: &[(&str, &str, u16, &str)] = &[
     ("GET /admin/v1/domains/none/files", "", 404, "unknown-domain"),
     ("GET /admin/v1/fids/999999", "", 404, "unknown-key"),
     ("GET /admin/v1/rebalance/state", "", 404, "no-rebalance-state"),
+    (
+        "PATCH /admin/v1/jobs/nosuch",
+        r#"{"paused": true}"#,
+        404,
+        "unknown-job",
+    ),
+    (
+        "PATCH /admin/v1/jobs/monitor",
+        r#"{"paused": true}"#,
+        400,
+        "invalid",
+    ),
 ];
 
 #[tokio::test]

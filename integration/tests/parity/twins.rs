@@ -69,6 +69,7 @@ pub(crate) const OWN: &[&str] = &[
     "add_key",
     "add_token",
     "add_user",
+    "change_job",
     "find_class",
     "find_device",
     "find_domain",

@@ -14,6 +14,7 @@ pub mod files;
 pub mod fsck;
 pub mod health;
 pub mod hosts;
+pub mod jobs;
 pub mod lookup;
 pub mod objects;
 pub mod rebalance;

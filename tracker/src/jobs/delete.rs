@@ -12,7 +12,7 @@ use std::{
 use futures_util::{StreamExt, stream};
 use mogul_storage::{DevFid, DevId, Fid};
 
-use super::{Job, JobName, Next};
+use super::{Done, Job, JobName, Next};
 use crate::{
     Error, Tracker,
     error::chain,
@@ -111,7 +111,7 @@ impl Job for Delete {
         if claims.is_empty() {
             return Ok(Next::Idle);
         }
-        let full = claims.len() == BATCH;
+        let (full, deleted) = (claims.len() == BATCH, claims.len());
         let outcome = Arc::new(Outcome {
             claims,
             fates: self.delete(copies).await,
@@ -122,6 +122,7 @@ impl Job for Delete {
             Box::pin(async move { outcome.record(tx).await })
         });
         record.await?;
+        self.0.did(Self::NAME, Done::files(deleted));
         Ok(if full { Next::Again } else { Next::Idle })
     }
 }

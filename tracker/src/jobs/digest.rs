@@ -8,7 +8,7 @@
 //! Files closed through us are queued with their close. Files of other programs are searched for when nothing is queued, in
 //! the order of their fids; how far the search has come is in `server_settings`.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
 use mogul_storage::{
@@ -16,7 +16,7 @@ use mogul_storage::{
     download::{BadCopy, Fault},
 };
 
-use super::{Job, JobName, Next};
+use super::{Done, Job, JobName, Next};
 use crate::{
     Error, Tracker,
     meta::{
@@ -294,6 +294,8 @@ impl Job for Digest {
         });
         let claims = claim.await?;
         let works = self.works(claims).await?;
+        let sizes = works.iter().flatten();
+        let sizes: BTreeMap<Fid, u64> = sizes.map(|work| (work.file.fid, work.file.size)).collect();
         let at_once = self.tracker.settings().replicate_at_once;
         let job = &*self;
         let ends: Vec<End> = stream::iter(works)
@@ -301,7 +303,16 @@ impl Job for Digest {
             .buffer_unordered(at_once)
             .collect()
             .await;
+        let read = ends.iter().map(|end| match end {
+            End::Known(digested) => sizes.get(&digested.fid).copied().unwrap_or(0),
+            End::Gone(_) | End::Later(_) => 0,
+        });
+        let done = Done {
+            bytes: read.sum(),
+            ..Done::files(ends.len())
+        };
         self.record(ends).await?;
+        self.tracker.did(Self::NAME, done);
         Ok(Next::Again)
     }
 }

@@ -19,7 +19,7 @@ const BACK_OFF_MIN: Duration = Duration::from_secs(1);
 const BACK_OFF_MAX: Duration = Duration::from_mins(1);
 
 /// Runs jobs: again on [`Next::Again`]; after a wake or a period on [`Next::Idle`]; after a growing wait when a step
-/// failed. Between steps it yields to clients ([`crate::pace`]), and stops.
+/// failed. Between steps it yields to clients ([`crate::pace`]), pauses while an operator wants that, and stops.
 pub struct Driver {
     clock: Arc<dyn Clock>,
     wakes: Wakes,
@@ -128,7 +128,12 @@ impl<J: Job> Worker<J> {
     async fn run(mut self, stop: CancellationToken) {
         let mut failed_in_a_row = 0;
         while !stop.is_cancelled() {
+            if self.views.load().is_paused(J::NAME) {
+                self.wait(&stop).await;
+                continue;
+            }
             let began = self.clock.now();
+            self.board.begun(J::NAME);
             let outcome = self.step().await;
             self.board.record(J::NAME, self.clock.now(), &outcome);
             self.rest(began, &stop).await;
@@ -140,11 +145,7 @@ impl<J: Job> Worker<J> {
                 }
                 Ok(Next::Idle) => {
                     failed_in_a_row = 0;
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        () = self.wakes.woken(J::NAME) => {}
-                        () = self.clock.sleep(self.period) => {}
-                    }
+                    self.wait(&stop).await;
                 }
                 Err(error) => {
                     tracing::warn!(job = J::NAME.as_str(), error = %chain(&error), "a step failed");
@@ -158,6 +159,15 @@ impl<J: Job> Worker<J> {
                     }
                 }
             }
+        }
+    }
+
+    /// Waits for a wake or the period.
+    async fn wait(&mut self, stop: &CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.wakes.woken(J::NAME) => {}
+            () = self.clock.sleep(self.period) => {}
         }
     }
 
@@ -416,21 +426,21 @@ mod tests {
         case.clock.advance(BACK_OFF_MIN);
         case.steps(3).await;
 
-        assert_eq!(case.board.status()[&JobName::Delete].failures, 2);
+        assert_eq!(case.board.status(case.clock.now())[&JobName::Delete].failures, 2);
     }
 
     #[tokio::test]
     async fn a_step_that_panics_counts_as_failed() {
         let mut case = case(|count| if count == 1 { panic!("oh") } else { Ok(Next::Idle) });
         case.steps(1).await;
-        while !case.board.status().contains_key(&JobName::Delete) {
+        while !case.board.status(case.clock.now()).contains_key(&JobName::Delete) {
             tokio::task::yield_now().await;
         }
 
         case.clock.advance(BACK_OFF_MIN);
         case.steps(2).await;
 
-        let status = case.board.status()[&JobName::Delete].clone();
+        let status = case.board.status(case.clock.now())[&JobName::Delete].clone();
         assert!(status.last_failure.unwrap().contains("oh"));
     }
 
@@ -453,7 +463,7 @@ mod tests {
 
         assert_eq!(case.driver.want(JobName::Delete, 3), Some(1));
         case.steps(3).await;
-        assert_eq!(case.driver.board.status()[&JobName::Delete].workers, 3);
+        assert_eq!(case.driver.board.workers(JobName::Delete), Some(3));
         assert_eq!(case.driver.want(JobName::Delete, 0), Some(3));
         case.no_step_beyond(3).await;
         case.wakes.wake(JobName::Delete);

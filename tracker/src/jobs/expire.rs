@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mogul_storage::Fid;
 
-use super::{Job, JobName, Next};
+use super::{Done, Job, JobName, Next};
 use crate::{
     Error, Tracker,
     meta::{Tx, files, lock, queues, replicas, tempfiles, uploads},
@@ -54,6 +54,7 @@ impl Job for Expire {
         if tempfiles + queued > 0 {
             self.0.wake(JobName::Delete);
         }
+        self.0.did(Self::NAME, Done::files(tempfiles + queued + uploads));
         let more = [tempfiles, queued, uploads].iter().any(|count| *count >= BATCH);
         Ok(if more { Next::Again } else { Next::Idle })
     }

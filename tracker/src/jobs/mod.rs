@@ -29,7 +29,7 @@ pub mod rebalance;
 pub mod replicate;
 pub mod sweep;
 
-pub use board::{JobBoard, JobStatus};
+pub use board::{Done, JobBoard, JobStatus};
 pub use driver::Driver;
 
 use std::{future::Future, sync::Arc};
@@ -112,6 +112,19 @@ impl JobName {
         JobName::Fsck,
         JobName::Rebalance,
     ];
+
+    /// The job of a name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<JobName> {
+        JobName::ALL.into_iter().find(|job| job.as_str() == name)
+    }
+
+    /// Whether operators may pause it. Without the monitor a tracker sees neither devices nor settings any more, not even that it
+    /// may go on; without the sweep it does not renew its blocks of fids, and another tracker would collect what it stores.
+    #[must_use]
+    pub fn may_pause(self) -> bool {
+        !matches!(self, JobName::Monitor | JobName::Sweep)
+    }
 
     /// The name for logs and operators.
     #[must_use]

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use mogul_storage::{DevId, Fid, NodeError};
 
-use super::{Job, JobName, Next};
+use super::{Done, Job, JobName, Next};
 use crate::{
     Error, Sharing, Tracker,
     meta::{
@@ -151,7 +151,9 @@ impl Job for Sweep {
             .0
             .fids
             .settle_orphans(self.tracker.db(), self.tracker.clock());
-        if settled.await? > 0 {
+        let settled = settled.await?;
+        if settled > 0 {
+            self.tracker.did(Self::NAME, Done::files(settled));
             return Ok(Next::Again);
         }
         self.renew().await?;

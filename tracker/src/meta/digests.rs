@@ -37,6 +37,16 @@ pub(crate) async fn digests_queued(tx: &mut Tx, fids: &[Fid]) -> Result<(), Erro
     Ok(())
 }
 
+const COUNT: Sql = sql("select count(*) from mogul_digest");
+
+/// How many files wait to be digested.
+pub(crate) async fn undigested(tx: &mut Tx) -> Result<u64, Error> {
+    match tx.rows(&COUNT, vec![]).await?.first() {
+        Some(row) => number_of(row, 0),
+        None => Ok(0),
+    }
+}
+
 const ANY: Sql = sql("select fid from mogul_digest where nexttry <= ? order by nexttry limit 1");
 
 /// Whether a file is due to be digested: a look that costs the database's writer nothing.
@@ -252,5 +262,5 @@ async fn number(tx: &mut Tx, sql: &Sql, args: Vec<super::Value>) -> Result<Optio
 }
 
 catalogue! {
-    QUEUE, ANY, DUE, CLAIM, DEFER, DONE, LOCK, LEARN, KEEP, KNOWN_MD5, NEXT_FILE, LAST_FILE, FIRST_TEMPFILE, UNKNOWN,
+    COUNT, QUEUE, ANY, DUE, CLAIM, DEFER, DONE, LOCK, LEARN, KEEP, KNOWN_MD5, NEXT_FILE, LAST_FILE, FIRST_TEMPFILE, UNKNOWN,
 }

@@ -8,8 +8,14 @@ use mogul_storage::{
 };
 use mogul_tracker::{
     clock::Clock,
-    command::objects::UpdateObject,
-    jobs::{Job, Next, delete::Delete, monitor::Monitor, reaper::Reaper, replicate::Replicate, sweep::Sweep},
+    command::{
+        jobs::{JobState, Pause},
+        objects::UpdateObject,
+    },
+    jobs::{
+        Done, Driver, Job, JobName, Next, delete::Delete, monitor::Monitor, reaper::Reaper,
+        replicate::Replicate, sweep::Sweep,
+    },
     model::{ClassName, WriteCondition},
     view::Observed,
 };
@@ -377,4 +383,60 @@ async fn a_digest_that_is_known_of_an_object_is_that_of_its_bytes() {
     let digest = hasher.finish().get(HashType::Crc64Nvme).unwrap().bytes.clone();
 
     assert_eq!(world.object("key").await.crc64.unwrap().to_vec(), digest);
+}
+
+#[tokio::test]
+async fn a_job_that_is_paused_does_nothing_until_it_is_resumed() {
+    let mut world = World::new(&[&[1], &[2], &[3]]).await;
+    world.put_degraded("object", b"bytes", 1).await;
+    let fid = world.object("object").await.fid;
+    world
+        .tracker
+        .pause_job(JobName::Replicate, Pause::Begin)
+        .await
+        .unwrap();
+    world.restart().await;
+    let driver = Driver::new(&world.tracker);
+    driver.spawn(&Replicate::new(&world.tracker), 2, Duration::from_secs(1));
+    let report = async || {
+        let reports = world.tracker.job_reports().await.unwrap();
+        reports
+            .into_iter()
+            .find(|report| report.job == JobName::Replicate)
+            .unwrap()
+    };
+    for _ in 0..100 {
+        world.tracker.wakes().wake(JobName::Replicate);
+        tokio::task::yield_now().await;
+    }
+
+    let paused = report().await;
+    assert_eq!((paused.state, paused.status.steps), (JobState::Paused, 0));
+    assert_eq!(paused.backlog, Some(1));
+    world
+        .tracker
+        .pause_job(JobName::Replicate, Pause::End)
+        .await
+        .unwrap();
+    while world.on_disk(fid).len() < 2 || report().await.backlog != Some(0) {
+        tokio::task::yield_now().await;
+    }
+
+    let resumed = report().await;
+    assert_eq!(resumed.status.done, Done { files: 1, bytes: 5 });
+    assert_eq!(resumed.left, Some(Duration::ZERO));
+    driver.stop(Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn what_trackers_must_know_and_hold_cannot_be_paused() {
+    let world = World::new(&[&[1]]).await;
+
+    for job in JobName::ALL {
+        let paused = world.tracker.pause_job(job, Pause::Begin).await;
+
+        let needed = matches!(job, JobName::Monitor | JobName::Sweep);
+        assert_eq!(paused.is_err(), needed, "{job:?}");
+        assert_eq!(world.tracker.view().is_paused(job), !needed, "{job:?}");
+    }
 }

@@ -28,7 +28,7 @@ use self::{
     mend::Mended,
     survey::{Seen, Survey},
 };
-use super::{Job, JobName, Next};
+use super::{Done, Job, JobName, Next};
 use crate::{
     Error, Tracker,
     meta::{
@@ -218,6 +218,11 @@ impl Fsck {
             BTreeSet::new()
         };
         drop(tx);
+        let looked_at = match &batch {
+            Batch::Range(range) => Done::files(range.last.saturating_sub(range.after)),
+            Batch::Files(fids) => Done::files(fids.len()),
+        };
+        self.0.did(Self::NAME, looked_at);
         if rules.scope == FsckScope::Files {
             self.ask_for_each(&recorded, &mut survey).await;
         }

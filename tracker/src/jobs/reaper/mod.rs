@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, time::Duration};
 use mogul_storage::DevId;
 
 use self::{absence::Absences, claims::Claims};
-use super::{Job, JobName, Next};
+use super::{Done, Job, JobName, Next};
 use crate::{
     Error, Sharing, Tracker,
     meta::{Tx, devices, files, ids::LIST_MAX, lock, queues, replicas, settings},
@@ -115,6 +115,7 @@ impl Job for Reaper {
                     copies,
                     "copies of a dead device were forgotten"
                 );
+                self.tracker.did(Self::NAME, Done::files(copies));
                 self.tracker.wake(JobName::Replicate);
                 return Ok(Next::Again);
             }

@@ -18,7 +18,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::{CLAIM_BYTES, End, Lanes, Replicate, Work};
 use crate::{
     Error, Tracker,
-    jobs::{JobName, Next},
+    jobs::{Done, JobName, Next},
     meta::{
         Tx,
         files::{self, FileRow},
@@ -221,6 +221,7 @@ impl Replicate {
         };
         failed.retain(|device| !made.contains(device));
         let claim = self.without_copies_on(&failed, claim).await?;
+        self.0.did(JobName::Replicate, Done::files(1));
         Ok(self.ended(claim, made, end))
     }
 

@@ -19,7 +19,7 @@ pub use self::copy::Copied;
 pub(crate) use self::lanes::{BANDWIDTH, Lanes, PER_DEVICE, PER_HOST};
 pub(super) use self::relocate::Relocated;
 use self::{batch::Batch, copy::Carried};
-use super::{Job, JobName, Next, Pace};
+use super::{Done, Job, JobName, Next, Pace};
 use crate::{
     Error, Tracker,
     meta::{
@@ -175,6 +175,7 @@ impl Replicate {
                         Carried::There => {
                             work.on.push(target);
                             work.made.push(target);
+                            self.0.did(JobName::Replicate, Done::bytes(work.file.size));
                         }
                         Carried::TargetFailed => failed.push(target),
                         Carried::NoSource => return Ok(End::Later),

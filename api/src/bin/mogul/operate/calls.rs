@@ -123,6 +123,17 @@ impl Admin {
         self.call(Method::DELETE, &path, &[], Vec::new()).await.map(drop)
     }
 
+    pub(super) async fn jobs(&mut self) -> anyhow::Result<Vec<Value>> {
+        let mut answer = self.call(Method::GET, "/admin/v1/jobs", &[], Vec::new()).await?;
+        listed(&mut answer, "jobs")
+    }
+
+    pub(super) async fn change_job(&mut self, name: &str, paused: bool) -> anyhow::Result<()> {
+        let path = format!("/admin/v1/jobs/{}", encode(name));
+        let change = serde_json::to_vec(&serde_json::json!({ "paused": paused }))?;
+        self.call(Method::PATCH, &path, &[], change).await.map(drop)
+    }
+
     /// One request; the JSON of its answer, null if there is none.
     async fn call(
         &mut self,

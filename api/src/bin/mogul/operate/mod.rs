@@ -1,10 +1,11 @@
 //! `mogul admin …`: the operator's command line. It talks to a running server and decides nothing.
 //!
-//! Users and keys go through the admin port: [`calls`] has the requests, [`table`] prints the answers. The cluster goes
+//! Users, keys and jobs go through the admin port: [`calls`] has the requests, [`table`] prints the answers. The cluster goes
 //! through the tracker port, as with mogadm: [`cluster`].
 
 mod calls;
 mod cluster;
+mod jobs;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -77,6 +78,8 @@ enum AccessCommand {
     /// Tokens: how tools that cannot sign speak to the admin port, as root.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Background jobs: what they are doing, how much is left; pauses one.
+    Jobs(jobs::JobsArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -179,6 +182,7 @@ pub(crate) async fn run(args: AdminArgs) -> anyhow::Result<()> {
         AccessCommand::User(command) => user(&mut admin, command).await?,
         AccessCommand::Key(command) => of_key(&mut admin, command).await?,
         AccessCommand::Token(command) => token(&mut admin, command).await?,
+        AccessCommand::Jobs(args) => jobs::run(&mut admin, args).await?,
     };
     if args.json {
         println!("{}", table.json()?);
