@@ -121,3 +121,21 @@ def test_a_rebalance_moves_what_the_policy_names_and_gives_the_device_back(track
     assert cluster.rows("select status from device where devid = 1") == [("alive",)]
     for number, key in enumerate(fids):
         assert tracker.fetch("files", key) == b"bytes" * number
+
+
+def test_a_device_is_drained_by_one_command_that_ends_when_it_is_empty(tracker, cluster, fids):
+    def admin(*words):
+        return cluster.cli("admin", "--trackers", f"127.0.0.1:{cluster.tracker_port}", *words).stdout
+
+    told = admin("device", "drain", "localhost", "dev1", "--wait")
+
+    assert told.startswith("localhost dev1: empty, ") and told == admin("device", "drains")
+    assert len(copies(cluster, fids)) == 12
+    assert all(device != 1 for device, _ in copies(cluster, fids))
+    assert cluster.rows("select status from device where devid = 1") == [("drain",)]
+    for number, key in enumerate(fids):
+        assert tracker.fetch("files", key) == b"bytes" * number
+
+    assert admin("device", "drain", "localhost", "1", "--cancel") == ""
+    assert admin("device", "drains") == ""
+    assert cluster.rows("select status from device where devid = 1") == [("alive",)]

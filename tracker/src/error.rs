@@ -253,6 +253,9 @@ pub enum RunError {
     /// No rebalance runs.
     #[error("Rebalance not running")]
     NotStarted,
+    /// The device, or no device of the host, is being drained.
+    #[error("the device is not being drained")]
+    NotDraining,
     /// No rebalance was ever begun, or its state was reset.
     #[error("No available rebalance status")]
     NoState,

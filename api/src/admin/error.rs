@@ -171,6 +171,7 @@ fn run_problem(reason: &RunError) -> (StatusCode, &'static str) {
         RunError::BadPolicy(_) => (StatusCode::BAD_REQUEST, "invalid"),
         RunError::NoPolicy => (StatusCode::CONFLICT, "no-rebalance-policy"),
         RunError::NoState => (StatusCode::NOT_FOUND, "no-rebalance-state"),
+        RunError::NotDraining => (StatusCode::CONFLICT, "not-draining"),
         RunError::NotStarted => (StatusCode::CONFLICT, "rebalance-not-running"),
         RunError::FsckRunning | RunError::FsckInTheWay => (StatusCode::CONFLICT, "fsck-running"),
         RunError::RebalanceRunning

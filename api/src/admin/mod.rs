@@ -13,6 +13,7 @@ mod classes;
 mod cluster;
 mod devices;
 mod domains;
+mod drains;
 pub mod error;
 mod extract;
 mod fids;
@@ -118,6 +119,9 @@ fn resources() -> OpenApiRouter<S3> {
         .routes(routes!(devices::find, devices::modify))
         .routes(routes!(domains::list, domains::add))
         .routes(routes!(domains::find, domains::remove))
+        .routes(routes!(drains::list))
+        .routes(routes!(drains::begin_of_device, drains::cancel_of_device))
+        .routes(routes!(drains::begin_of_host, drains::cancel_of_host))
         .routes(routes!(fids::list))
         .routes(routes!(fids::find))
         .routes(routes!(fids::copy))

@@ -114,7 +114,7 @@ fn observed(state: Observed) -> &'static str {
 }
 
 /// The device that is to be changed, and the host it must be in.
-fn device_of(args: &Args) -> Result<DeviceRef, Refusal> {
+pub(super) fn device_of(args: &Args) -> Result<DeviceRef, Refusal> {
     let host = args.required("host", Code::BadParams)?.to_owned();
     let device = args.required("device", Code::BadParams)?;
     Ok(DeviceRef {

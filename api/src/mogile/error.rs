@@ -81,6 +81,8 @@ codes! {
     DomainNotFound = "domain_not_found", "Domain not found";
     /// A name or number is taken.
     Dup = "dup", "Duplicate name/number used.";
+    /// Nothing is being drained there.
+    DrainNotStarted = "drain_not_started";
     /// A device of that number exists.
     ExistingDevid = "existing_devid";
     /// The command went wrong.
@@ -316,6 +318,7 @@ fn run_code(reason: &RunError) -> Code {
         RunError::RebalanceRunning | RunError::RebalanceInTheWay | RunError::StateInUse => Code::RebalRunning,
         RunError::PolicyInUse => Code::NoSetRebal,
         RunError::NotStarted => Code::RebalNotStarted,
+        RunError::NotDraining => Code::DrainNotStarted,
         RunError::NoState => Code::NoRebalState,
         RunError::NoPolicy => Code::NoRebalPolicy,
         RunError::BadPolicy(_) => Code::BadRebalPol,

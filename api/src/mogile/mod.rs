@@ -10,6 +10,7 @@ mod console;
 mod control;
 mod devices;
 mod domains;
+mod drains;
 pub mod error;
 mod files;
 mod fsck;

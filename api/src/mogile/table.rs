@@ -3,8 +3,8 @@
 use futures_util::future::BoxFuture;
 
 use super::{
-    Face, classes, cluster, control, devices, domains, error::Refusal, files, fsck, hosts, line::Answer,
-    line::Args, read, rebalance, settings,
+    Face, classes, cluster, control, devices, domains, drains, error::Refusal, files, fsck, hosts,
+    line::Answer, line::Args, read, rebalance, settings,
 };
 
 /// What does a command.
@@ -33,6 +33,9 @@ commands! {
     "delete_domain" => domains::delete_domain,
     "delete_host" => hosts::delete_host,
     "do_monitor_round" => cluster::look_now,
+    "drain_start" => drains::start,
+    "drain_status" => drains::status,
+    "drain_stop" => drains::stop,
     "edit_file" => files::edit_file,
     "file_debug" => read::file_debug,
     "file_info" => read::file_info,

@@ -13,6 +13,7 @@ use mogul_tracker::{
 use super::{
     executor::SimClock,
     nodes::{Health, SimHost},
+    operator::drained,
 };
 
 /// Files that are damaged, at most.
@@ -31,22 +32,25 @@ pub enum Blow {
     Loss,
     /// Half of its files change a byte; the operator runs an fsck that reads.
     Rot,
-    /// The operator moves everything off it.
+    /// The operator drains it.
     Drain,
     /// It does not answer for so long that its files are copied elsewhere, then it is back. Nobody does anything.
     Absence,
+    /// The operator moves everything off it by a policy.
+    Rebalance,
 }
 
 impl Blow {
     /// Any of them.
     #[must_use]
     pub fn drawn(clock: &SimClock) -> Blow {
-        match clock.below(5) {
+        match clock.below(6) {
             0 => Blow::Death,
             1 => Blow::Loss,
             2 => Blow::Rot,
             3 => Blow::Drain,
-            _ => Blow::Absence,
+            4 => Blow::Absence,
+            _ => Blow::Rebalance,
         }
     }
 }
@@ -79,7 +83,8 @@ impl Damage {
                 }
                 tracker.fsck_start().await
             }
-            Blow::Drain => {
+            Blow::Drain => tracker.drain(drained(self.device)).await,
+            Blow::Rebalance => {
                 let policy = format!("from_devices={} leave_in_drain_mode=1", self.device);
                 tracker.rebalance_set_policy(&policy).await?;
                 tracker.rebalance_start().await.map(drop)

@@ -66,7 +66,9 @@ pub(super) async fn violations(
             wrong.push(format!("{name} is not digested"));
         }
         for device in &object.replicas {
-            if at_rest.blow == Some((*device, Blow::Drain)) {
+            if let Some((emptied, Blow::Drain | Blow::Rebalance)) = at_rest.blow
+                && emptied == *device
+            {
                 wrong.push(format!("{name} is still on {device}"));
             }
             let bytes = bytes_of(&at_rest.hosts[device], *device, object.fid).await;
@@ -104,10 +106,13 @@ async fn runs(tracker: &Tracker, at_rest: &AtRest<'_>) -> Result<Vec<String>, Er
         Err(Error::Run(_)) => false,
         Err(error) => return Err(error),
     };
+    let drains = tracker.drains().await?;
+    let drained = drains.iter().any(|report| report.drain.ended > 0);
     let over = match at_rest.blow.map(|(_, blow)| blow) {
         None | Some(Blow::Death | Blow::Absence) => true,
         Some(Blow::Loss | Blow::Rot) => checked,
-        Some(Blow::Drain) => moved,
+        Some(Blow::Rebalance) => moved,
+        Some(Blow::Drain) => drained,
     };
     Ok(if over {
         Vec::new()

@@ -7,4 +7,5 @@ pub mod clients;
 pub mod executor;
 mod invariants;
 pub mod nodes;
+mod operator;
 pub mod world;

@@ -1,6 +1,6 @@
 //! One run: a tracker with its jobs and clients, hosts that fail, a process that dies and comes back.
 //!
-//! A run has three parts. In the first, faults come and go while clients work. In the second everything is well and the
+//! A run has three parts. In the first, faults come and go while clients work, and operators drain devices and pause jobs. In the second everything is well and the
 //! jobs run until nothing is left to do; then the cluster is held against what was promised ([`super::invariants`]). In
 //! the third a device is struck for good ([`super::blows`]), and the same must come true again.
 
@@ -19,8 +19,8 @@ use mogul_tracker::{
     clock::Clock as _,
     command::{buckets::CreateBucket, devices::LocalHost},
     jobs::{
-        Job, Next, delete::Delete, digest::Digest, expire::Expire, fsck::Fsck, monitor::Monitor,
-        reaper::Reaper, rebalance::Rebalance, replicate::Replicate, sweep::Sweep,
+        Job, Next, delete::Delete, digest::Digest, drain::Drains, expire::Expire, fsck::Fsck,
+        monitor::Monitor, reaper::Reaper, rebalance::Rebalance, replicate::Replicate, sweep::Sweep,
     },
     meta::{Db, DbConfig},
     model::{Bucket, DomainName, Key, Tags, Timestamp, UserId},
@@ -34,6 +34,7 @@ use super::{
     executor::{Executor, SimClock, TaskId},
     invariants,
     nodes::{Health, SimHost},
+    operator::Act,
 };
 
 /// Hosts of a world, each with one device.
@@ -163,6 +164,14 @@ impl World {
         self.kill();
         self.cluster.period.set(CALM_PERIOD);
         self.start_jobs();
+        let devices: Vec<DevId> = self.hosts.keys().copied().collect();
+        let cluster = self.cluster.clone();
+        self.executor.spawn("operator", async move {
+            let tracker = cluster.serving().await.tracker;
+            for act in Act::undoing_all(&devices) {
+                act.carry_out(&tracker).await;
+            }
+        });
         let (cluster, hosts) = (self.cluster.clone(), self.hosts.clone());
         self.executor
             .spawn("inspector", async move { cluster.inspect(&hosts).await });
@@ -227,9 +236,10 @@ impl World {
 
     /// One fault, or one recovery.
     fn strike(&mut self) {
-        match self.clock.below(9) {
+        match self.clock.below(11) {
             0 => self.restart(),
             8 => self.replace_worker(),
+            9 | 10 => self.let_an_operator_act(),
             1 | 2 => self.hosts.values().for_each(|host| host.set_health(Health::Well)),
             _ => {
                 let devices = u64::try_from(self.hosts.len()).expect("a handful");
@@ -246,6 +256,16 @@ impl World {
                 }
             }
         }
+    }
+
+    /// An operator acts in the middle of it all.
+    fn let_an_operator_act(&mut self) {
+        let devices: Vec<DevId> = self.hosts.keys().copied().collect();
+        let act = Act::drawn(&self.clock, &devices);
+        let cluster = self.cluster.clone();
+        self.process.push(self.executor.spawn("operator", async move {
+            act.carry_out(&cluster.serving().await.tracker).await;
+        }));
     }
 
     /// The process dies where it stands and is started again.
@@ -305,6 +325,7 @@ impl World {
         self.spawn_job("reaper", Reaper::new);
         self.spawn_job("fsck", Fsck::new);
         self.spawn_job("rebalance", Rebalance::new);
+        self.spawn_job("drain", Drains::new);
     }
 
     fn spawn_replicate(&mut self) {
@@ -379,8 +400,13 @@ impl Cluster {
 
     /// Runs a job as the driver does, without wakes.
     async fn drive<J: Job>(&self, job: fn(&Tracker) -> J) {
-        let mut job = job(&self.serving().await.tracker);
+        let tracker = self.serving().await.tracker;
+        let mut job = job(&tracker);
         loop {
+            if tracker.view().is_paused(J::NAME) {
+                self.clock.sleep(self.period.get()).await;
+                continue;
+            }
             match job.step().await {
                 Ok(Next::Again) => {}
                 Ok(Next::Idle) | Err(_) => self.clock.sleep(self.period.get()).await,

@@ -54,7 +54,7 @@ async fn twins_do_the_same_to_the_database() {
     }
     pair.act(FILES_FOUND).await;
     copies(&mut pair).await;
-    for actions in [FILES_CHANGED, FSCK, REBALANCE, THE_END] {
+    for actions in [FILES_CHANGED, FSCK, REBALANCE, DRAINS, THE_END] {
         pair.act(actions).await;
     }
 
@@ -196,6 +196,18 @@ const REBALANCE: &str = r#"
     rebalance_reset | DELETE rebalance/state
     rebalance_stop | DELETE rebalance/run
 "#;
+
+const DRAINS: &str = "
+    drain_stop host=local&device=1 | DELETE devices/1/drain
+    drain_start host=local&device=1 | PUT devices/1/drain
+    drain_start host=local&device=1 | PUT devices/1/drain
+    drain_status | GET drains
+    drain_stop host=local&device=1 | DELETE devices/1/drain
+    drain_start host=local | PUT hosts/local/drain
+    drain_stop host=local | DELETE hosts/local/drain
+    drain_start host=nobody | PUT hosts/nobody/drain
+    drain_start host=far&device=9 | PUT devices/9/drain
+";
 
 /// A domain with files stays.
 const THE_END: &str = "delete_domain domain=photos | DELETE domains/photos";

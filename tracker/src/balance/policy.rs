@@ -183,12 +183,13 @@ impl Balance {
         FILTERS.contains(&key)
     }
 
-    /// The devices that give copies away, by number: those that may be deleted from.
+    /// The devices that give copies away, by number: those that may be deleted from. One that is being drained does so anyway.
     #[must_use]
     pub fn sources(&self, view: &ClusterView) -> Vec<DevId> {
         let sources = view
             .devices()
-            .filter(|device| device.deletable() && self.from.accepts(device));
+            .filter(|device| device.deletable() && self.from.accepts(device))
+            .filter(|device| !view.is_draining(device.device.id));
         sources.map(|device| device.device.id).collect()
     }
 

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use mogul_storage::DevId;
 
-use super::hosts::{added, address_free};
+use super::{
+    drain::drain_ended,
+    hosts::{added, address_free},
+};
 use crate::{
     Error, Tracker,
     jobs::JobName,
@@ -116,6 +119,9 @@ impl Tracker {
 
     /// Gives a device another state, another weight, or both.
     ///
+    /// A dead one is reaped: its replicas are forgotten and made anew elsewhere. In state `drain` it takes no new files and keeps those
+    /// that it has; where it was being drained, any other state ends that.
+    ///
     /// # Errors
     /// [`Error::Invalid`], [`Error::UnknownDevice`], [`Error::HostMismatch`], [`Error::DeadDevice`], [`Error::Database`]; nothing
     /// has changed then.
@@ -131,6 +137,9 @@ impl Tracker {
                     if (known.status, status) == (DeviceStatus::Dead, DeviceStatus::Alive) {
                         return Err(Error::DeadDevice);
                     }
+                    if status != DeviceStatus::Drain {
+                        drain_ended(tx, at.device).await?;
+                    }
                     devices::device_status_set(tx, at.device, status).await?;
                 }
                 if let Some(weight) = weight {
@@ -140,7 +149,7 @@ impl Tracker {
             })
         });
         change.await?;
-        self.refresh_devices().await?;
+        self.refresh_all().await?;
         if changes.status.is_none() {
             return Ok(());
         }
@@ -187,7 +196,7 @@ fn weight_checked(weight: u32) -> Result<i32, Error> {
 }
 
 /// The device of a request.
-async fn found(tx: &mut Tx, at: &DeviceRef) -> Result<Device, Error> {
+pub(super) async fn found(tx: &mut Tx, at: &DeviceRef) -> Result<Device, Error> {
     let all = devices::devices(tx).await?;
     let device = all.into_iter().find(|device| device.id == at.device);
     let device = device.ok_or(Error::UnknownDevice)?;

@@ -7,6 +7,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     Error, Tracker,
+    balance::Drain,
+    command::drain,
     jobs::{JobName, JobStatus},
     meta::{
         Tx, digests, queues, settings,
@@ -111,6 +113,10 @@ impl Tracker {
             (JobName::Join, to_join),
             (JobName::Digest, digests::undigested(&mut tx).await?),
             (JobName::Fsck, unchecked(&mut tx).await?),
+            (
+                JobName::Drain,
+                drain::on_record(&mut tx).await?.values().map(Drain::left).sum(),
+            ),
             (
                 JobName::Rebalance,
                 work::length(&mut tx, Kind::Rebalance, COUNTED_MAX).await?,

@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod copies;
 pub mod devices;
 pub mod domains;
+pub mod drain;
 pub mod files;
 pub mod fsck;
 pub mod health;

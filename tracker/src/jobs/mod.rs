@@ -13,12 +13,14 @@
 //! | [`reaper`] | forgets a batch of a dead device's copies, queues their files; takes up what dead trackers had claimed |
 //! | [`fsck`] | checks a range of files against what the devices hold, mends what differs |
 //! | [`rebalance`] | queues copies that a policy wants elsewhere, and moves them |
+//! | [`drain`] | queues what is on devices that are to be empty |
 //! | [`expire`] | moves old reservations, finished uploads and the old queues out of the way |
 
 mod alone;
 mod board;
 pub mod delete;
 pub mod digest;
+pub mod drain;
 mod driver;
 pub mod expire;
 pub mod fsck;
@@ -96,11 +98,13 @@ pub enum JobName {
     Fsck,
     /// [`rebalance`].
     Rebalance,
+    /// [`drain`].
+    Drain,
 }
 
 impl JobName {
     /// All jobs.
-    pub const ALL: [JobName; 10] = [
+    pub const ALL: [JobName; 11] = [
         JobName::Monitor,
         JobName::Replicate,
         JobName::Delete,
@@ -111,6 +115,7 @@ impl JobName {
         JobName::Reaper,
         JobName::Fsck,
         JobName::Rebalance,
+        JobName::Drain,
     ];
 
     /// The job of a name.
@@ -140,6 +145,7 @@ impl JobName {
             JobName::Reaper => "reaper",
             JobName::Fsck => "fsck",
             JobName::Rebalance => "rebalance",
+            JobName::Drain => "drain",
         }
     }
 }
@@ -171,6 +177,7 @@ impl Wakes {
             reaper,
             fsck,
             rebalance,
+            drain,
         ] = &*self.0;
         match job {
             JobName::Monitor => monitor,
@@ -183,6 +190,7 @@ impl Wakes {
             JobName::Reaper => reaper,
             JobName::Fsck => fsck,
             JobName::Rebalance => rebalance,
+            JobName::Drain => drain,
         }
     }
 }

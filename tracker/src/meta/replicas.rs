@@ -8,7 +8,7 @@ use mogul_storage::{DevId, Fid};
 use super::{
     Sql, Tx,
     files::values,
-    ids::{LIST_MAX, device_of, fid_of},
+    ids::{LIST_MAX, device_of, fid_of, number_of},
     sql::sql,
 };
 use crate::Error;
@@ -85,6 +85,16 @@ pub(crate) async fn replicas_beyond(
         .collect()
 }
 
+const COUNT_ON: Sql = sql("select count(*) from file_on where devid = ?");
+
+/// How many copies are on record on a device: a count of all, which takes its time.
+pub(crate) async fn count_on(tx: &mut Tx, device: DevId) -> Result<u64, Error> {
+    match tx.rows(&COUNT_ON, vec![device.into()]).await?.first() {
+        Some(row) => number_of(row, 0),
+        None => Ok(0),
+    }
+}
+
 const FORGET_ON: Sql = sql("delete from file_on where devid = ? and fid in (…)");
 
 /// Forgets the copies of these fids on one device.
@@ -138,4 +148,4 @@ pub(crate) async fn files_on(
     files.collect()
 }
 
-catalogue! { ADD, OF, FORGET, FORGET_ALL, ON_DEVICE, BEYOND, FORGET_ON, OLDEST, NEWEST }
+catalogue! { ADD, OF, FORGET, FORGET_ALL, ON_DEVICE, BEYOND, COUNT_ON, FORGET_ON, OLDEST, NEWEST }

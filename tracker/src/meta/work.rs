@@ -183,4 +183,38 @@ pub(crate) async fn length(tx: &mut Tx, kind: Kind, most: u64) -> Result<u64, Er
     }
 }
 
-catalogue! { ANY, DUE, TAKE, DONE, LATER, ADD, COUNT }
+const COUNT_OF: Sql = sql(
+    "select count(*) from (select fid from file_to_queue where type = ? and devid = ? \
+     order by fid limit ?) as counted",
+);
+
+/// How many rows of a kind a device has, counted to `most`.
+pub(crate) async fn length_of(tx: &mut Tx, kind: Kind, device: DevId, most: u64) -> Result<u64, Error> {
+    let args = vec![kind.number().into(), device.into(), most.into()];
+    match tx.rows(&COUNT_OF, args).await?.first() {
+        Some(row) => number_of(row, 0),
+        None => Ok(0),
+    }
+}
+
+const FAILED: Sql = sql("select count(*) from file_to_queue where type = ? and devid = ? and failcount > 0");
+
+/// How many rows of a kind a device has that failed before.
+pub(crate) async fn failed(tx: &mut Tx, kind: Kind, device: DevId) -> Result<u64, Error> {
+    let args = vec![kind.number().into(), device.into()];
+    match tx.rows(&FAILED, args).await?.first() {
+        Some(row) => number_of(row, 0),
+        None => Ok(0),
+    }
+}
+
+const DROP_MOVES: Sql = sql("delete from file_to_queue where type = ? and devid = ?");
+
+/// Takes all moves off a device out of the queue.
+pub(crate) async fn moves_dropped(tx: &mut Tx, device: DevId) -> Result<(), Error> {
+    let args = vec![Kind::Rebalance.number().into(), device.into()];
+    tx.run(&DROP_MOVES, args).await?;
+    Ok(())
+}
+
+catalogue! { ANY, DUE, TAKE, DONE, LATER, ADD, COUNT, COUNT_OF, FAILED, DROP_MOVES }

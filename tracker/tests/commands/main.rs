@@ -6,6 +6,7 @@
 mod absence;
 mod buckets;
 mod cluster;
+mod drains;
 #[path = "../../src/meta/tests/engines.rs"]
 mod engines;
 mod files;

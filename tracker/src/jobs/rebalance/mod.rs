@@ -10,20 +10,21 @@
 
 mod round;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use mogul_storage::{DevId, Fid};
 
 use self::round::Round;
 use super::{
-    Job, JobName, Next,
+    Done, Job, JobName, Next,
     replicate::{Relocated, Replicate},
 };
 use crate::{
     Error, Tracker,
+    balance::Drain,
     meta::{
-        Tx, queues,
+        Tx, queues, settings,
         work::{self, Kind, Work},
     },
     model::Timestamp,
@@ -54,10 +55,26 @@ pub struct Rebalance {
 /// How a queued move ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// It is over, one way or the other.
-    Done,
-    /// It is tried again, with so many failures on record.
-    Later(Duration, u8),
+    /// So many bytes are elsewhere now.
+    Moved(u64),
+    /// There is nothing to move, or it cannot be.
+    Over,
+    /// It is tried again.
+    Later {
+        /// After this time.
+        wait: Duration,
+        /// How often it has failed.
+        failcount: u8,
+        /// Why it failed, if it did.
+        refusal: Option<&'static str>,
+    },
+}
+
+/// What a step did for the drain of a device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Drained {
+    moved: Done,
+    refusal: Option<&'static str>,
 }
 
 impl Rebalance {
@@ -70,7 +87,7 @@ impl Rebalance {
         }
     }
 
-    /// Carries out moves that are queued. Answers how many it took.
+    /// Carries out moves that are queued, those of drains among them. Answers how many it took.
     async fn move_copies(&self, now: Timestamp) -> Result<usize, Error> {
         let mut tx = self.tracker.db().reader().await?;
         if !work::due(&mut tx, Kind::Rebalance, now).await? {
@@ -85,26 +102,61 @@ impl Rebalance {
         let taken = claimed.len();
         let moves = claimed
             .into_iter()
-            .map(|order| async move { (order.fid, Box::pin(self.carry_out(order)).await) });
+            .map(|order| async move { (order.fid, order.device, Box::pin(self.carry_out(order)).await) });
         let at_once = self.tracker.settings().replicate_at_once;
-        let ends: Vec<(Fid, Result<End, Error>)> =
+        let ends: Vec<(Fid, Option<DevId>, Result<End, Error>)> =
             stream::iter(moves).buffer_unordered(at_once).collect().await;
         let mut failed = None;
         let mut ended = Vec::new();
-        for (fid, end) in ends {
+        let mut drained: BTreeMap<DevId, Drained> = BTreeMap::new();
+        for (fid, from, end) in ends {
             match end {
-                Ok(end) => ended.push((fid, end)),
+                Ok(end) => {
+                    self.tell(from, end, &mut drained);
+                    ended.push((fid, end));
+                }
                 // The claim of this one runs out.
                 Err(error) => failed = Some(error),
             }
         }
-        let (ended, now) = (Arc::new(ended), self.tracker.now());
+        let (outcome, now) = (Arc::new((ended, drained)), self.tracker.now());
         let record = self.tracker.db().write(move |tx| {
-            let ended = Arc::clone(&ended);
-            Box::pin(async move { recorded(tx, &ended, now).await })
+            let outcome = Arc::clone(&outcome);
+            Box::pin(async move {
+                let (ended, drained) = &*outcome;
+                // First what holds the settings: who queues moves takes them in this order, too.
+                drains_advanced(tx, drained).await?;
+                recorded(tx, ended, now).await
+            })
         });
         record.await?;
         failed.map_or(Ok(taken), Err)
+    }
+
+    /// Counts what a move has done, for the drain of its device if there is one.
+    fn tell(&self, from: Option<DevId>, end: End, drained: &mut BTreeMap<DevId, Drained>) {
+        let drains = from.filter(|device| self.tracker.view().is_draining(*device));
+        let moved = match end {
+            End::Moved(bytes) => Done {
+                bytes,
+                ..Done::files(1)
+            },
+            End::Over | End::Later { .. } => Done::default(),
+        };
+        let job = drains.map_or(JobName::Rebalance, |_| JobName::Drain);
+        self.tracker.did(job, moved);
+        if let Some(device) = drains {
+            let drained = drained.entry(device).or_default();
+            drained.moved.files += moved.files;
+            drained.moved.bytes += moved.bytes;
+            if let End::Later {
+                refusal: Some(reason),
+                ..
+            } = end
+            {
+                drained.refusal = Some(reason);
+            }
+        }
     }
 
     /// Moves one copy, with the file to itself.
@@ -112,7 +164,7 @@ impl Rebalance {
         let (fid, now) = (order.fid, self.tracker.now());
         let Some(from) = order.device else {
             tracing::warn!(fid = fid.get(), "a move without a source was dropped");
-            return Ok(End::Done);
+            return Ok(End::Over);
         };
         let targets = order.arg.as_deref().unwrap_or_default();
         let to: Vec<DevId> = targets
@@ -120,7 +172,11 @@ impl Rebalance {
             .filter_map(|number| DevId::new(number.trim().parse().ok()?))
             .collect();
         let Some((sole, held)) = self.tracker.to_itself(fid, now).await? else {
-            return Ok(End::Later(BUSY, order.failcount));
+            return Ok(End::Later {
+                wait: BUSY,
+                failcount: order.failcount,
+                refusal: None,
+            });
         };
         let held = Arc::new(held);
         let claim = (sole.claim, Arc::clone(&held));
@@ -141,7 +197,8 @@ impl Rebalance {
             held.release().await;
         }
         Ok(match relocated {
-            Relocated::Gone => End::Done,
+            Relocated::Moved(bytes) => End::Moved(bytes),
+            Relocated::Gone => End::Over,
             Relocated::Refused(reason) => after_failure(fid, from, order.failcount, reason),
         })
     }
@@ -163,7 +220,7 @@ impl Job for Rebalance {
 }
 
 /// What becomes of a move that did not succeed.
-fn after_failure(fid: Fid, from: DevId, failcount: u8, reason: &str) -> End {
+fn after_failure(fid: Fid, from: DevId, failcount: u8, reason: &'static str) -> End {
     tracing::warn!(
         fid = fid.get(),
         devid = from.get(),
@@ -172,18 +229,47 @@ fn after_failure(fid: Fid, from: DevId, failcount: u8, reason: &str) -> End {
         "a copy was not moved"
     );
     match BACK_OFF.get(usize::from(failcount)) {
-        Some(wait) => End::Later(*wait, failcount.saturating_add(1)),
-        None => End::Done,
+        Some(wait) => End::Later {
+            wait: *wait,
+            failcount: failcount.saturating_add(1),
+            refusal: Some(reason),
+        },
+        None => End::Over,
     }
 }
 
 async fn recorded(tx: &mut Tx, ended: &[(Fid, End)], now: Timestamp) -> Result<(), Error> {
-    let done = ended.iter().filter(|(_, end)| *end == End::Done);
-    let done: Vec<Fid> = done.map(|(fid, _)| *fid).collect();
-    work::done(tx, Kind::Rebalance, &done).await?;
+    let mut done = Vec::new();
     for (fid, end) in ended {
-        if let End::Later(wait, failcount) = end {
-            work::put_off(tx, Kind::Rebalance, &[*fid], now.after(*wait), *failcount).await?;
+        match end {
+            End::Moved(_) | End::Over => done.push(*fid),
+            End::Later { wait, failcount, .. } => {
+                work::put_off(tx, Kind::Rebalance, &[*fid], now.after(*wait), *failcount).await?;
+            }
+        }
+    }
+    work::done(tx, Kind::Rebalance, &done).await
+}
+
+/// Writes down how far drains have come.
+async fn drains_advanced(tx: &mut Tx, drained: &BTreeMap<DevId, Drained>) -> Result<(), Error> {
+    if drained.is_empty() {
+        return Ok(());
+    }
+    settings::run_held(tx).await?;
+    for (device, step) in drained {
+        let setting = Drain::setting_of(*device);
+        let Some(text) = settings::value_of(tx, &setting).await? else {
+            continue;
+        };
+        let mut drain = Drain::parse(&text);
+        drain.moved = drain.moved.saturating_add(step.moved.files);
+        drain.bytes = drain.bytes.saturating_add(step.moved.bytes);
+        if let Some(reason) = step.refusal {
+            drain.refusal = Some(reason.to_owned());
+        }
+        if drain.to_string() != text {
+            settings::set(tx, &setting, &drain.to_string()).await?;
         }
     }
     Ok(())

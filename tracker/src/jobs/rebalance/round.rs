@@ -7,7 +7,7 @@ use mogul_storage::DevId;
 use super::Rebalance;
 use crate::{
     Error, Sharing, Tracker,
-    balance::{Balance, LimitScope, State},
+    balance::{Balance, Drain, LimitScope, State},
     meta::{
         Tx, devices, replicas, settings,
         work::{self, Kind, Move},
@@ -201,9 +201,12 @@ impl Desk {
         numbers.join(",")
     }
 
-    /// Puts a source device back to the state it had, unless it shall stay in drain.
+    /// Puts a source device back to the state it had, unless it shall stay in drain, or is being drained.
     async fn leave(&self, tx: &mut Tx, policy: &Balance, source: DevId) -> Result<(), Error> {
-        if policy.leaves_in_drain() {
+        let drains = settings::value_of(tx, &Drain::setting_of(source))
+            .await?
+            .is_some();
+        if policy.leaves_in_drain() || drains {
             return Ok(());
         }
         devices::device_shifted(tx, source, DeviceStatus::Drain, DeviceStatus::Alive).await

@@ -16,7 +16,9 @@ use crate::{
 /// What came of a move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::jobs) enum Relocated {
-    /// The device has no copy of the file any more, or had none.
+    /// The device has no copy of the file any more: so many bytes were moved.
+    Moved(u64),
+    /// It had none.
     Gone,
     /// The copy stays, for this reason.
     Refused(&'static str),
@@ -140,7 +142,7 @@ impl Replicate {
             return Ok(Relocated::Refused("nothing may be deleted on the device"));
         }
         match self.drop_copy(work, from).await {
-            Ok(()) => Ok(Relocated::Gone),
+            Ok(()) => Ok(Relocated::Moved(work.file.size)),
             Err(Error::Device { device, source }) => {
                 let at = DevFid {
                     device,

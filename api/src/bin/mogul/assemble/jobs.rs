@@ -8,6 +8,7 @@ use mogul_tracker::{
         Driver,
         delete::{self, Delete},
         digest::{self, Digest},
+        drain::{self, Drains},
         expire::{self, Expire},
         fsck::{self, Fsck},
         join::Join,
@@ -47,5 +48,6 @@ pub(super) fn start(tracker: &Tracker) -> Driver {
     driver.spawn(&Reaper::new(tracker), 1, reaper::PERIOD);
     driver.spawn(&Fsck::new(tracker), FSCK_WORKERS, fsck::PERIOD);
     driver.spawn(&Rebalance::new(tracker), 1, rebalance::PERIOD);
+    driver.spawn(&Drains::new(tracker), 1, drain::PERIOD);
     driver
 }

@@ -5,7 +5,9 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{
-    Shown, done, given,
+    Shown, done,
+    drains::{self, DrainOptions},
+    given,
     nouns::{self, Device, Host, gib},
     text_of,
 };
@@ -43,6 +45,17 @@ pub(in crate::operate) enum DeviceCommand {
         /// alive, down, dead, readonly or drain.
         state: String,
     },
+    /// Moves everything off a device: its state becomes drain, and copies are made elsewhere first. Ends when it is empty.
+    Drain {
+        /// The host's name.
+        host: String,
+        /// Its number, as 4 or dev4.
+        device: String,
+        #[command(flatten)]
+        options: DrainOptions,
+    },
+    /// Shows the devices that are being drained, or have been and are empty.
+    Drains,
     /// Changes what is given of a device.
     Modify {
         /// The host's name.
@@ -89,6 +102,12 @@ pub(super) async fn run(tracker: &mut TrackerConnection, command: DeviceCommand)
         DeviceCommand::Mark { host, device, state } => {
             set(tracker, "set_state", &host, &device, ("state", &state)).await
         }
+        DeviceCommand::Drain {
+            host,
+            device,
+            options,
+        } => drains::drain(tracker, &host, Some(number(&device)), &options).await,
+        DeviceCommand::Drains => drains::status(tracker).await,
         DeviceCommand::Modify {
             host,
             device,

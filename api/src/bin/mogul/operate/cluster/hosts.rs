@@ -4,7 +4,9 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use super::{
-    Shown, done, given,
+    Shown, done,
+    drains::{self, DrainOptions},
+    given,
     nouns::{self, Host},
     text_of,
 };
@@ -35,6 +37,13 @@ pub(in crate::operate) enum HostCommand {
         name: String,
         /// alive, down, dead or readonly.
         status: String,
+    },
+    /// Moves everything off all devices of a host that are not dead, as `device drain` does it for one.
+    Drain {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        options: DrainOptions,
     },
     /// Deletes a host that has no devices.
     Delete {
@@ -103,6 +112,7 @@ pub(super) async fn run(tracker: &mut TrackerConnection, command: HostCommand) -
             let marked = done(tracker, "update_host", &pairs).await;
             marked.context("Error updating host")
         }
+        HostCommand::Drain { name, options } => drains::drain(tracker, &name, None, &options).await,
         HostCommand::Delete { name } => {
             let deleted = done(tracker, "delete_host", &[("host", &name)]).await;
             deleted.context("Failure deleting host")

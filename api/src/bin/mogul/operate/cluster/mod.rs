@@ -7,6 +7,7 @@
 mod check;
 mod classes;
 mod devices;
+mod drains;
 mod fsck;
 mod hosts;
 mod nouns;
