@@ -139,3 +139,14 @@ def test_a_device_is_drained_by_one_command_that_ends_when_it_is_empty(tracker, 
     assert admin("device", "drain", "localhost", "1", "--cancel") == ""
     assert admin("device", "drains") == ""
     assert cluster.rows("select status from device where devid = 1") == [("alive",)]
+
+
+def test_a_rebalance_that_evens_out_has_nothing_to_do_where_all_is_even(tracker, cluster, fids):
+    before = copies(cluster, fids)
+
+    cluster.cli("admin", "--trackers", f"127.0.0.1:{cluster.tracker_port}", "rebalance", "auto", "--within", "2")
+
+    wait_until(lambda: "time_finished=0" not in tracker.must("rebalance_status")["state"], 60, "the end")
+    assert "fids_queued=0 " in tracker.must("rebalance_status")["state"]
+    assert copies(cluster, fids) == before
+    assert tracker.must("server_setting", key="rebal_policy")["value"] == "auto within=2"

@@ -67,7 +67,8 @@ fn numbers(devices: Vec<DevId>) -> Vec<u32> {
 #[serde(deny_unknown_fields)]
 #[schema(as = RebalancePolicy)]
 pub(super) struct PolicyBody {
-    /// `key=value` separated by blanks, such as `from_hosts=3 to_hosts=4 fid_age=old`; empty removes the policy.
+    /// `key=value` separated by blanks, such as `from_hosts=3 to_hosts=4 fid_age=old`; or `auto`, with `within=5` or without: evens
+    /// devices out until their percents used differ by no more than that. Empty removes the policy.
     policy: String,
 }
 

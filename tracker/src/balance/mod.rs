@@ -3,9 +3,11 @@
 //! Pure: text in, plain data out; [`crate::jobs::rebalance`] does the moving.
 
 mod drain;
+mod even;
 mod policy;
 mod state;
 
 pub use drain::Drain;
+pub(crate) use even::{shift, takers_of};
 pub use policy::{Balance, Limit, LimitScope, PolicyError};
 pub use state::State;

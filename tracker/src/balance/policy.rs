@@ -2,6 +2,7 @@
 
 use mogul_storage::DevId;
 
+use super::even::{WITHIN, WITHIN_MAX, shift};
 use crate::{
     meta::replicas::Age,
     model::{Device, HostId},
@@ -20,6 +21,8 @@ pub struct Balance {
     targets: Option<usize>,
     /// What becomes of a source device that is done.
     after: AfterSource,
+    /// Percent of each other within which devices are even enough, where that is all there is to the policy.
+    even: Option<u64>,
 }
 
 /// What a limit is for.
@@ -80,7 +83,8 @@ struct Filter {
 }
 
 impl Balance {
-    /// Reads a policy. The empty text is one: it moves everything from everywhere.
+    /// Reads a policy. The empty text is one: it moves everything from everywhere. Beyond the original's language there is `auto`,
+    /// with `within=N` or without, which evens devices out until their percents used differ by no more than N.
     ///
     /// # Errors
     /// [`PolicyError`].
@@ -93,7 +97,13 @@ impl Balance {
             limit: Limit::None,
             targets: None,
             after: AfterSource::Alive,
+            even: None,
         };
+        let mut words = text.split_whitespace();
+        if words.next() == Some("auto") {
+            policy.even = Some(within(words)?);
+            return Ok(policy);
+        }
         let mut limited = ("none", None);
         for pair in text.split_whitespace() {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -183,9 +193,21 @@ impl Balance {
         FILTERS.contains(&key)
     }
 
+    /// Within how many percent of each other devices shall be; `None` if the policy is one of the original's.
+    #[must_use]
+    pub fn evens_out(&self) -> Option<u64> {
+        self.even
+    }
+
     /// The devices that give copies away, by number: those that may be deleted from. One that is being drained does so anyway.
     #[must_use]
     pub fn sources(&self, view: &ClusterView) -> Vec<DevId> {
+        if let Some(within) = self.even {
+            return shift(view, within, &[])
+                .map(|shift| shift.from)
+                .into_iter()
+                .collect();
+        }
         let sources = view
             .devices()
             .filter(|device| device.deletable() && self.from.accepts(device))
@@ -196,6 +218,9 @@ impl Balance {
     /// The devices that take copies, by number: those that take new files, but none of `except`.
     #[must_use]
     pub fn targets(&self, view: &ClusterView, except: &[DevId]) -> Vec<DevId> {
+        if let Some(within) = self.even {
+            return shift(view, within, &[]).map_or_else(Vec::new, |shift| shift.to);
+        }
         let targets = view
             .devices()
             .filter(|device| device.takes_files() && self.to.accepts(device));
@@ -279,6 +304,24 @@ impl Filter {
             && above(self.space_used, device.mb_used)
             && above(self.space_free, free)
     }
+}
+
+/// The margin of `auto`: what follows it.
+fn within<'t>(words: impl Iterator<Item = &'t str>) -> Result<u64, PolicyError> {
+    let mut margin = WITHIN;
+    for pair in words {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if key != "within" {
+            return Err(PolicyError::UnknownKey(key.to_owned()));
+        }
+        let number = value.parse().ok();
+        let number = number.filter(|number| (1..=WITHIN_MAX).contains(number));
+        margin = number.ok_or_else(|| PolicyError::BadValue {
+            key: key.to_owned(),
+            value: value.to_owned(),
+        })?;
+    }
+    Ok(margin)
 }
 
 /// A number with an optional suffix: b, k, m, g, t, p, by 1,024.
@@ -408,6 +451,9 @@ mod tests {
             ("limit_by=weight", "Invalid value of limit_by: weight"),
             ("limit=5x", "Invalid value of limit: 5x"),
             ("use_dest_devs=0", "Invalid value of use_dest_devs: 0"),
+            ("auto from_devices=1", "Invalid setting from_devices"),
+            ("auto within=51", "Invalid value of within: 51"),
+            ("from_devices=1 auto", "Invalid setting auto"),
         ] {
             assert_eq!(Balance::parse(text).unwrap_err().to_string(), words);
         }

@@ -163,10 +163,13 @@ async fn started(tx: &mut Tx, view: &ClusterView, hostname: &str, now: Timestamp
         LimitScope::Global => policy.amount(None),
         LimitScope::Device => 0,
     };
-    let state = stopped.filter(|state| !state.is_empty()).map_or_else(
-        || State::new(policy.sources(view), limit, now),
-        |state| State::parse(&state),
-    );
+    let sources = match policy.evens_out() {
+        Some(_) => Vec::new(),
+        None => policy.sources(view),
+    };
+    let state = stopped
+        .filter(|state| !state.is_empty())
+        .map_or_else(|| State::new(sources, limit, now), |state| State::parse(&state));
     settings::set(tx, "rebal_state", &state.to_string()).await?;
     settings::unset(tx, "rebal_signal").await?;
     settings::set(tx, "rebal_host", hostname).await?;

@@ -135,6 +135,7 @@ async fn queued(tx: &mut Tx, device: DevId, targets: &[DevId], now: Timestamp) -
         fid: *fid,
         from: device,
         to: to.clone(),
+        failcount: 0,
     });
     work::moves_added(tx, &moves.collect::<Vec<_>>(), now).await?;
     drain.last = files.last().map(|(fid, _)| *fid);

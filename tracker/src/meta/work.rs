@@ -137,6 +137,11 @@ const ADD: Sql = sql(
 )
 .mysql("insert ignore into file_to_queue (fid, devid, arg, type, nexttry, failcount, flags) values (…)");
 
+/// How often a move that fails is tried again.
+pub(crate) const TRIES: usize = 4;
+/// The failures of a move that is not tried again.
+pub(crate) const TRIES_MAX: u8 = 4;
+
 /// A copy that rebalance shall move.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Move {
@@ -146,6 +151,8 @@ pub(crate) struct Move {
     pub(crate) from: DevId,
     /// Where it may go: numbers of devices, separated by commas.
     pub(crate) to: String,
+    /// How often it counts as failed, up to [`TRIES_MAX`].
+    pub(crate) failcount: u8,
 }
 
 /// Queues moves; a file that is queued already stays as it is.
@@ -158,7 +165,7 @@ pub(crate) async fn moves_added(tx: &mut Tx, moves: &[Move], now: Timestamp) -> 
                 order.to.as_str().into(),
                 Kind::Rebalance.number().into(),
                 now.secs().into(),
-                0_i64.into(),
+                order.failcount.into(),
                 0_i64.into(),
             ]
         });

@@ -30,10 +30,7 @@ impl World {
             device: dev(number),
             host: None,
         };
-        let changes = DeviceChanges {
-            status: Some(status),
-            ..DeviceChanges::default()
-        };
+        let changes = DeviceChanges::status(status);
         self.tracker.change_device(at, changes).await.unwrap();
     }
 

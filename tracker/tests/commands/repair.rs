@@ -29,6 +29,7 @@ const CLASS: Sql =
     sql("insert into class (dmid, classid, classname, mindevcount, hashtype) values (?, 0, 'default', 2, 1)");
 const CHECKSUM: Sql = sql("select hashtype, checksum from checksum where fid = ?");
 const QUEUED: Sql = sql("select fid from file_to_queue order by fid limit 1000");
+const FILLED: Sql = sql("update device set mb_total = 1000, mb_used = ?, mb_asof = ? where devid = ?");
 const QUEUE: Sql = sql("insert into file_to_queue (fid, type, nexttry) values (?, 1, 0)");
 
 impl World {
@@ -603,6 +604,55 @@ async fn a_rebalance_that_is_stopped_goes_on_where_it_was() {
         tracker.rebalance_start().await.unwrap();
         world.run(Rebalance::new(tracker)).await;
         assert_eq!(world.copies_on(1, &names).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn auto_moves_from_the_fullest_device_to_the_emptiest_until_nothing_more_can_be_moved() {
+    for_each_engine(async |db| {
+        let mut world = World::on(db, &[&[1], &[2], &[3]]).await;
+        let names = ten_objects(&world).await;
+        let on = async |device| world.copies_on(device, &names).await;
+        let (full, empty) = (on(1).await, on(3).await);
+        let mut movable = 0;
+        for name in &names {
+            let on = world.object(name).await.replicas;
+            movable += usize::from(on == [dev(1), dev(2)]);
+        }
+        assert!(movable > 0);
+        for (device, used) in [(1_u32, 900_i64), (2, 500), (3, 100)] {
+            let figures = vec![used.into(), i64::from(i32::MAX).into(), device.into()];
+            world.run_sql(&FILLED, figures).await;
+        }
+        world.monitor().await;
+        let tracker = &world.tracker;
+
+        tracker.rebalance_set_policy("auto within=3").await.unwrap();
+        let test = tracker.rebalance_test().await.unwrap();
+        assert_eq!((test.sources, test.targets), (vec![dev(1)], vec![dev(3)]));
+        tracker.rebalance_start().await.unwrap();
+        assert_eq!(Rebalance::new(tracker).step().await.unwrap(), Next::Again);
+        tracker.rebalance_stop().await.unwrap();
+        world.run(Rebalance::new(tracker)).await;
+        world.restart().await;
+        world.tracker.rebalance_start().await.unwrap();
+        let mut rounds = 0;
+        while world.tracker.rebalance_status().await.unwrap().finished == 0 {
+            rounds += 1;
+            assert!(rounds < 20, "{}", world.tracker.rebalance_status().await.unwrap());
+            world.run(Rebalance::new(&world.tracker)).await;
+            world.clock.advance(Duration::from_secs(1));
+        }
+
+        let on = async |device| world.copies_on(device, &names).await;
+        assert_eq!((on(1).await, on(3).await), (full - movable, empty + movable));
+        for name in &names {
+            assert_eq!(world.object(name).await.replicas.len(), 2, "{name}");
+        }
+        let device = world.tracker.view().device(dev(1)).unwrap().device.status;
+        assert_eq!(device, DeviceStatus::Alive);
+        assert!(world.ask(&QUEUED, vec![]).await.is_empty());
     })
     .await;
 }

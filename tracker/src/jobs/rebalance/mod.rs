@@ -8,6 +8,7 @@
 //! Beyond the original: limits are kept to the file, a source device that is stopped in the middle is put back to the state
 //! it had, and a move that fails is tried again.
 
+mod even;
 mod round;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -38,7 +39,7 @@ const BATCH: usize = 64;
 /// How long a move waits for somebody else who works on the file.
 const BUSY: Duration = Duration::from_secs(15);
 /// How long a move waits after each failure.
-const BACK_OFF: [Duration; 4] = [
+const BACK_OFF: [Duration; work::TRIES] = [
     Duration::from_secs(15),
     Duration::from_mins(1),
     Duration::from_mins(5),
@@ -221,20 +222,16 @@ impl Job for Rebalance {
 
 /// What becomes of a move that did not succeed.
 fn after_failure(fid: Fid, from: DevId, failcount: u8, reason: &'static str) -> End {
-    tracing::warn!(
-        fid = fid.get(),
-        devid = from.get(),
-        failcount,
-        reason,
-        "a copy was not moved"
-    );
-    match BACK_OFF.get(usize::from(failcount)) {
-        Some(wait) => End::Later {
-            wait: *wait,
-            failcount: failcount.saturating_add(1),
-            refusal: Some(reason),
-        },
-        None => End::Over,
+    let (fid, devid) = (fid.get(), from.get());
+    let Some(wait) = BACK_OFF.get(usize::from(failcount)) else {
+        tracing::debug!(fid, devid, reason, "a copy stays where it is");
+        return End::Over;
+    };
+    tracing::warn!(fid, devid, failcount, reason, "a copy was not moved");
+    End::Later {
+        wait: *wait,
+        failcount: failcount.saturating_add(1),
+        refusal: Some(reason),
     }
 }
 

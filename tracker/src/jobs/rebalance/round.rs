@@ -38,10 +38,10 @@ pub(super) enum Round {
 }
 
 /// What a round works with.
-struct Desk {
-    tracker: Tracker,
-    view: Arc<ClusterView>,
-    now: Timestamp,
+pub(super) struct Desk {
+    pub(super) tracker: Tracker,
+    pub(super) view: Arc<ClusterView>,
+    pub(super) now: Timestamp,
 }
 
 impl Rebalance {
@@ -100,6 +100,9 @@ impl Desk {
         if work::length(tx, Kind::Rebalance, most).await? >= most {
             return Ok(Round::Nothing);
         }
+        if let Some(within) = policy.evens_out() {
+            return self.even_out(tx, &policy, &mut state, within).await;
+        }
         let Some(source) = self.source(&policy, &mut state) else {
             state.finished = self.now.secs();
             settings::unset(tx, "rebal_host").await?;
@@ -143,11 +146,7 @@ impl Desk {
         state: &mut State,
         (source, targets): (DevId, &[DevId]),
     ) -> Result<(), Error> {
-        let rate = match settings::number_of(tx, "queue_rate_for_rebal").await? {
-            0 => RATE,
-            rate => rate.min(RATE_MAX),
-        };
-        let rate = usize::try_from(rate).unwrap_or(usize::MAX);
+        let rate = Desk::rate(tx).await?;
         let files = replicas::files_on(tx, source, policy.age(), state.last, rate).await?;
         let exhausted = files.len() < rate;
         let mut moves = Vec::new();
@@ -171,6 +170,7 @@ impl Desk {
                 fid,
                 from: source,
                 to: self.drawn(policy, targets),
+                failcount: 0,
             });
         }
         work::moves_added(tx, &moves, self.now).await?;
@@ -186,8 +186,17 @@ impl Desk {
         Ok(())
     }
 
+    /// Copies of one round.
+    pub(super) async fn rate(tx: &mut Tx) -> Result<usize, Error> {
+        let rate = match settings::number_of(tx, "queue_rate_for_rebal").await? {
+            0 => RATE,
+            rate => rate.min(RATE_MAX),
+        };
+        Ok(usize::try_from(rate).unwrap_or(usize::MAX))
+    }
+
     /// The targets that are offered for a file: all, or as many as the policy says, drawn.
-    fn drawn(&self, policy: &Balance, targets: &[DevId]) -> String {
+    pub(super) fn drawn(&self, policy: &Balance, targets: &[DevId]) -> String {
         let mut targets = targets.to_vec();
         if let Some(count) = policy.targets_per_file() {
             for index in 0..count.min(targets.len()) {
@@ -202,7 +211,7 @@ impl Desk {
     }
 
     /// Puts a source device back to the state it had, unless it shall stay in drain, or is being drained.
-    async fn leave(&self, tx: &mut Tx, policy: &Balance, source: DevId) -> Result<(), Error> {
+    pub(super) async fn leave(&self, tx: &mut Tx, policy: &Balance, source: DevId) -> Result<(), Error> {
         let drains = settings::value_of(tx, &Drain::setting_of(source))
             .await?
             .is_some();
@@ -225,7 +234,7 @@ impl Desk {
     }
 }
 
-async fn save(tx: &mut Tx, state: &State) -> Result<(), Error> {
+pub(super) async fn save(tx: &mut Tx, state: &State) -> Result<(), Error> {
     settings::set(tx, "rebal_state", &state.to_string()).await?;
     Ok(())
 }

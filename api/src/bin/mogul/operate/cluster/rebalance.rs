@@ -13,6 +13,13 @@ use crate::client::tracker::TrackerConnection;
 pub(in crate::operate) enum RebalanceCommand {
     /// Starts moving files by the policy.
     Start,
+    /// Starts evening out the devices by percent used, without a policy of yours: from the fullest to the emptiest, until all
+    /// are near each other. Status, stop and start are those of any rebalance. An original tracker has no such policy.
+    Auto {
+        /// Percent by which the fullest and the emptiest may differ in the end, 1 to 50; 5 if it is left out.
+        #[arg(long)]
+        within: Option<u8>,
+    },
     /// Stops.
     Stop,
     /// Shows how far it is.
@@ -37,6 +44,12 @@ const POLICY: &str = "rebal_policy";
 pub(super) async fn run(tracker: &mut TrackerConnection, command: RebalanceCommand) -> anyhow::Result<Shown> {
     match command {
         RebalanceCommand::Start => Ok(done(tracker, "rebalance_start", &[]).await?),
+        RebalanceCommand::Auto { within } => {
+            let margin = within.map(|within| format!(" within={within}"));
+            let policy = ["auto", &margin.unwrap_or_default()].concat();
+            done(tracker, "rebalance_set_policy", &[("policy", &policy)]).await?;
+            Ok(done(tracker, "rebalance_start", &[]).await?)
+        }
         RebalanceCommand::Stop => Ok(done(tracker, "rebalance_stop", &[]).await?),
         RebalanceCommand::Reset => Ok(done(tracker, "rebalance_reset", &[]).await?),
         RebalanceCommand::Policy { options } => {
