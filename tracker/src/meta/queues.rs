@@ -296,8 +296,9 @@ const LATER: Sql = sql(
     "update file_to_replicate set nexttry = ?, failcount = ?, flags = ? \
      where fid = ? and nexttry = ? and flags = 1",
 );
+// What the work has left is not forgotten because somebody queued the file meanwhile.
 const AGAIN: Sql = sql(
-    "update file_to_replicate set nexttry = 0, flags = case when flags = 4 then 3 else 0 end \
+    "update file_to_replicate set nexttry = 0, flags = case when flags = 4 then 3 else ? end \
      where fid = ? and nexttry = ? and flags in (2, 4)",
 );
 
@@ -334,7 +335,7 @@ pub(crate) async fn replicate_later(
         claim.until.into(),
     ];
     if tx.run(&LATER, args).await? == 0 {
-        tx.run(&AGAIN, vec![claim.fid.into(), claim.until.into()]).await?;
+        again(tx, claim).await?;
     }
     Ok(())
 }
@@ -374,6 +375,17 @@ pub(crate) async fn replicate_freed(tx: &mut Tx, claims: &BTreeMap<Fid, i64>) ->
         }
     }
     Ok(freed)
+}
+
+/// Lets a file wait again that was queued anew while it was worked on.
+async fn again(tx: &mut Tx, claim: &Claim) -> Result<(), Error> {
+    let args = vec![
+        waiting(claim.leftover).into(),
+        claim.fid.into(),
+        claim.until.into(),
+    ];
+    tx.run(&AGAIN, args).await?;
+    Ok(())
 }
 
 const HASTEN: Sql =
