@@ -15,8 +15,8 @@ from harness.tracker import LineClient, encode
 CONNECTIONS = 10_000
 #: Addresses that they come from.
 SOURCES = 8
-#: What an idle one may take of the server's memory, the kernel's buffers apart.
-KB_PER_CONNECTION = 8
+#: What an idle one may take of the memory of a server as it was built for tests or for release, the kernel's buffers apart.
+KB_PER_CONNECTION = 16
 #: Of `linux/in.h`; Python has no name for it.
 IP_BIND_ADDRESS_NO_PORT = 24
 SEED = 20261122
