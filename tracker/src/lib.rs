@@ -34,7 +34,13 @@ use std::sync::{
 };
 
 use jobs::{JobBoard, JobName, Wakes, replicate::Lanes};
-use meta::{Db, Engine, committer::Committer, finder::Finder, lock::Locks};
+use meta::{
+    Db, Engine,
+    committer::Committer,
+    finder::{FileFinder, Finder, ObjectFinder, TempfileFinder},
+    lock::Locks,
+    reserver::Reserver,
+};
 use model::Timestamp;
 use view::{ClusterView, ViewCell};
 
@@ -90,7 +96,10 @@ struct Inner {
     utilizations: utilization::Utilizations,
     credentials: command::users::Credentials,
     committer: Committer,
-    finder: Finder,
+    reserver: Reserver,
+    objects: ObjectFinder,
+    files: FileFinder,
+    tempfiles: TempfileFinder,
     locks: Locks,
     lanes: Lanes,
     /// Devices that have stayed away and are not helped, because another host's are.
@@ -115,7 +124,10 @@ impl Tracker {
             utilizations: utilization::Utilizations::default(),
             credentials: command::users::Credentials::default(),
             committer: Committer::start(&parts.db),
-            finder: Finder::start(&parts.db),
+            reserver: Reserver::start(&parts.db),
+            objects: Finder::objects(&parts.db),
+            files: Finder::files(&parts.db),
+            tempfiles: Finder::tempfiles(&parts.db),
             locks: Locks::new(&parts.db),
             lanes: Lanes::default(),
             vanished: AtomicU64::new(0),
@@ -248,5 +260,10 @@ impl Tracker {
     /// What writes finished uploads.
     pub(crate) fn committer(&self) -> &Committer {
         &self.0.committer
+    }
+
+    /// What puts reserved fids on record.
+    pub(crate) fn reserver(&self) -> &Reserver {
+        &self.0.reserver
     }
 }

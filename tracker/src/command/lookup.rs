@@ -9,7 +9,7 @@ use crate::{
     error::chain,
     jobs::JobName,
     meta::{
-        files,
+        Engine, files,
         lookup::{self, FoundFile, Queues},
         replicas, segments,
     },
@@ -61,10 +61,7 @@ impl Tracker {
         first: FirstCopy,
         count: usize,
     ) -> Result<Vec<DevFid>, Error> {
-        let mut tx = self.db().reader().await?;
-        let found = lookup::file_by_key(&mut tx, domain, key).await?;
-        drop(tx);
-        let mut file = found.ok_or(Error::UnknownKey)?;
+        let mut file = self.file(domain, key).await?;
         if file.devices.is_empty() {
             file.devices = self.joined_now(file.fid).await?;
         }
@@ -92,6 +89,21 @@ impl Tracker {
             places.extend(backup);
         }
         Ok(places)
+    }
+
+    /// The file of a key.
+    async fn file(&self, domain: DomainId, key: &Key) -> Result<FoundFile, Error> {
+        if let Some(file) = self.0.files.find((domain, key.clone())).await? {
+            return Ok(file);
+        }
+        // In a database that an original tracker has made, keys may be equal that differ in case: then the file has another
+        // key than the one that was asked for.
+        if self.db().engine() != Engine::MySql {
+            return Err(Error::UnknownKey);
+        }
+        let mut tx = self.db().reader().await?;
+        let found = lookup::file_by_key(&mut tx, domain, key).await?;
+        found.ok_or(Error::UnknownKey)
     }
 
     /// Whether a device has a file of that size now.
@@ -171,9 +183,8 @@ impl Tracker {
     /// # Errors
     /// [`Error::UnknownKey`], [`Error::Database`].
     pub async fn file_info(&self, domain: DomainId, key: &Key) -> Result<(FoundFile, Option<Digest>), Error> {
+        let file = self.file(domain, key).await?;
         let mut tx = self.db().reader().await?;
-        let found = lookup::file_by_key(&mut tx, domain, key).await?;
-        let file = found.ok_or(Error::UnknownKey)?;
         let checksum = lookup::checksum_of(&mut tx, file.fid).await?;
         Ok((file, checksum))
     }

@@ -13,7 +13,6 @@ use super::files::{Copies, CreateOpen};
 use crate::{
     Error, Tracker,
     error::chain,
-    fids::Lease,
     jobs::JobName,
     meta::{
         committer::{Committed, NewObject, Origin, Replaced, Replication},
@@ -162,28 +161,25 @@ impl Tracker {
             devices: devices.clone(),
             created: self.now(),
         };
-        self.reserve(tempfile, lease).await?;
+        match lease {
+            Some(lease) => self.reserver().reserve(tempfile, lease).await?,
+            None => self.reserve_chosen(tempfile).await?,
+        }
         Ok(OpenedTempfile { fid, devices })
     }
 
-    /// Puts a reservation on record. The transaction owns the lease, which ends with it; a fid without one is the client's
-    /// choice and must be free.
-    async fn reserve(&self, tempfile: NewTempfile, lease: Option<Lease>) -> Result<(), Error> {
-        let owned = lease.clone();
+    /// Puts a fid on record that is the client's choice; it must be free.
+    async fn reserve_chosen(&self, tempfile: NewTempfile) -> Result<(), Error> {
         let write = self.db().write(move |tx| {
-            let (tempfile, owned) = (tempfile.clone(), owned.clone());
+            let tempfile = tempfile.clone();
             Box::pin(async move {
-                if owned.is_none() && tempfiles::fid_in_use(tx, tempfile.fid).await? {
+                if tempfiles::fid_in_use(tx, tempfile.fid).await? {
                     return Err(Error::FidInUse);
                 }
                 tempfiles::added(tx, &[tempfile]).await
             })
         });
-        write.await?;
-        if let Some(lease) = lease {
-            lease.end();
-        }
-        Ok(())
+        write.await
     }
 
     /// Makes a reserved fid the current object of its key, or throws it away.
@@ -195,9 +191,7 @@ impl Tracker {
     /// # Cancel safety
     /// Dropped before the file is looked at, nothing has happened; dropped later, the file may be recorded.
     pub async fn close_tempfile(&self, request: CloseTempfile) -> Result<(), Error> {
-        let mut tx = self.db().reader().await?;
-        let found = tempfiles::tempfile_of(&mut tx, request.at.fid).await?;
-        drop(tx);
+        let found = self.0.tempfiles.find(request.at.fid).await?;
         let tempfile = found.ok_or(CloseError::NotOpen)?;
         let checked = if request.key.is_some() || !tempfile.devices.contains(&request.at.device) {
             self.checked(&request, &tempfile).await.map(Some)

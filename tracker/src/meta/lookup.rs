@@ -53,6 +53,27 @@ pub(crate) async fn file_by_key(
     rows.first().map(found_of).transpose()
 }
 
+const BY_KEYS: Sql = sql("select f.fid, f.dmid, f.dkey, f.length, f.classid, f.devcount, \
+     (select group_concat(r.devid) from file_on r where r.fid = f.fid) \
+     from file f where f.dmid = ? and f.dkey in (…)")
+.postgres(
+    "select f.fid, f.dmid, f.dkey, f.length, f.classid, f.devcount, \
+     (select string_agg(r.devid::text, ',') from file_on r where r.fid = f.fid) \
+     from file f where f.dmid = ? and f.dkey in (…)",
+);
+
+/// The files of keys of one domain, in one statement.
+pub(crate) async fn files_by_key(
+    tx: &mut Tx,
+    domain: DomainId,
+    keys: &[&Key],
+) -> Result<Vec<FoundFile>, Error> {
+    let mut args = vec![domain.into()];
+    args.extend(keys.iter().map(|key| key.as_str().into()));
+    let rows = tx.rows_list(&BY_KEYS, keys.len(), args).await?;
+    rows.iter().map(found_of).collect()
+}
+
 const BY_FID: Sql = sql("select f.fid, f.dmid, f.dkey, f.length, f.classid, f.devcount, \
      (select group_concat(r.devid) from file_on r where r.fid = f.fid) from file f where f.fid = ?")
 .postgres(
@@ -181,4 +202,4 @@ async fn columns(
     Ok(Some(columns))
 }
 
-catalogue! { BY_KEY, BY_FID, FROM, CHECKSUM, TEMPFILE, REPLICATION, DELETION, QUEUED }
+catalogue! { BY_KEY, BY_KEYS, BY_FID, FROM, CHECKSUM, TEMPFILE, REPLICATION, DELETION, QUEUED }

@@ -36,6 +36,7 @@ mod migrate;
 pub(crate) mod objects;
 pub(crate) mod queues;
 pub(crate) mod replicas;
+pub(crate) mod reserver;
 pub mod row;
 pub(crate) mod segments;
 mod server;

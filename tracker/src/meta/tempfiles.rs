@@ -1,6 +1,6 @@
 //! `tempfile`: fids reserved by the tracker port, until they are closed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mogul_storage::{DevId, Fid};
 
@@ -81,21 +81,24 @@ pub(crate) struct Tempfile {
 }
 
 const OF: Sql = sql(
-    "select t.classid, t.devids, (select count(*) from file f where f.fid = t.fid) \
-     from tempfile t where t.fid = ?",
+    "select t.fid, t.classid, t.devids, (select count(*) from file f where f.fid = t.fid) \
+     from tempfile t where t.fid in (…) order by t.fid",
 );
 
-/// The reservation of a fid.
-pub(crate) async fn tempfile_of(tx: &mut Tx, fid: Fid) -> Result<Option<Tempfile>, Error> {
-    let rows = tx.rows(&OF, vec![fid.into()]).await?;
-    let read = |row: &Row| {
-        Ok(Tempfile {
-            class: ClassId(number_of(row, 0)?),
-            devices: devices_of(row, 1)?,
-            is_file: row.int(2)? > 0,
-        })
-    };
-    rows.first().map(read).transpose()
+/// The reservations of fids.
+pub(crate) async fn tempfiles_of(tx: &mut Tx, fids: &[Fid]) -> Result<BTreeMap<Fid, Tempfile>, Error> {
+    let mut found = BTreeMap::new();
+    for fids in fids.chunks(LIST_MAX) {
+        for row in tx.rows_list(&OF, fids.len(), values(fids)).await? {
+            let tempfile = Tempfile {
+                class: ClassId(number_of(&row, 1)?),
+                devices: devices_of(&row, 2)?,
+                is_file: row.int(3)? > 0,
+            };
+            found.insert(fid_of(&row, 0)?, tempfile);
+        }
+    }
+    Ok(found)
 }
 
 const HELD: Sql = sql("select fid from tempfile where fid in (…) order by fid for update")

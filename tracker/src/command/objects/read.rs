@@ -25,7 +25,7 @@ impl Tracker {
     /// # Errors
     /// [`Error::UnknownKey`], [`Error::Database`].
     pub async fn object(&self, domain: DomainId, key: &Key) -> Result<ObjectVersion, Error> {
-        let found = self.0.finder.find(domain, key.clone()).await?;
+        let found = self.0.objects.find((domain, key.clone())).await?;
         found.ok_or(Error::UnknownKey)
     }
 

@@ -92,7 +92,7 @@ async fn fids(db: &Db, sql: &Sql) -> Vec<i64> {
 
 /// The fid that a key has now.
 async fn current(db: &Db, domain: DomainId, key: &str) -> Option<u64> {
-    let found = Finder::start(db).find(domain, Key::parse(key).unwrap()).await;
+    let found = Finder::objects(db).find((domain, Key::parse(key).unwrap())).await;
     found.unwrap().map(|object| object.fid.get())
 }
 
@@ -111,7 +111,7 @@ async fn an_object_is_found_as_it_was_written() {
 
         assert_eq!(written.modified, new.row.modified);
         assert_eq!(written.replaced, Replaced::None);
-        let found = Finder::start(&db).find(domain, new.key.clone()).await;
+        let found = Finder::objects(&db).find((domain, new.key.clone())).await;
         let found = found.unwrap().unwrap();
         assert_eq!((found.fid, found.size, &found.etag), (fid(5), 5, &new.row.etag));
         assert_eq!(found.crc64, Some([7; 8]));
@@ -359,7 +359,8 @@ async fn whoever_asks_at_once_gets_the_object_of_his_own_key() {
             let new = object(domain, &format!("key{number}"), number, create());
             write(&committer, new).await.unwrap();
         }
-        let finder = Finder::start(&db);
+        let finder = Finder::objects(&db);
+        let files = Finder::files(&db);
 
         // Twice as many as there are, the second half of them missing, and one key asked for by many.
         let keys: Vec<String> = (1..=200)
@@ -368,10 +369,15 @@ async fn whoever_asks_at_once_gets_the_object_of_his_own_key() {
             .collect();
         let found = join_all(
             keys.iter()
-                .map(|key| finder.find(domain, Key::parse(key).unwrap())),
+                .map(|key| finder.find((domain, Key::parse(key).unwrap()))),
         )
         .await;
-        let elsewhere = finder.find(DomainId(999), Key::parse("key7").unwrap()).await;
+        let as_files = join_all(
+            keys.iter()
+                .map(|key| files.find((domain, Key::parse(key).unwrap()))),
+        )
+        .await;
+        let elsewhere = finder.find((DomainId(999), Key::parse("key7").unwrap())).await;
 
         let fids: Vec<Option<u64>> = found
             .into_iter()
@@ -380,6 +386,11 @@ async fn whoever_asks_at_once_gets_the_object_of_his_own_key() {
         let expected: Vec<Option<u64>> = (1..=200)
             .map(|number| (number <= 100).then_some(number))
             .chain((0..50).map(|_| Some(7)))
+            .collect();
+        assert_eq!(fids, expected);
+        let fids: Vec<Option<u64>> = as_files
+            .into_iter()
+            .map(|file| file.unwrap().map(|file| file.fid.get()))
             .collect();
         assert_eq!(fids, expected);
         assert!(elsewhere.unwrap().is_none());
