@@ -158,6 +158,7 @@ async fn large(node: &Node, durability: Durability, hashes: &[HashType]) {
             .into(),
         size: Some(LARGE),
         hashes: hashes.to_vec(),
+        lag_max: None,
     };
     let body = stream::iter(0..frames).map(|_| Ok::<_, std::io::Error>(frame.clone()));
     let (start, used) = (Instant::now(), cpu());
@@ -175,6 +176,7 @@ async fn large(node: &Node, durability: Durability, hashes: &[HashType]) {
         first: 0,
         length: LARGE,
         crc64: Some(crc.bytes.clone().try_into().unwrap()),
+        latencies: None,
     };
     let (start, used) = (Instant::now(), cpu());
     let mut pieces = std::pin::pin!(download(request, |bad| panic!("{bad:?}")).await.unwrap());

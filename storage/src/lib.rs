@@ -11,6 +11,7 @@ pub mod digest;
 pub mod download;
 pub mod error;
 pub mod fid;
+pub mod latency;
 pub mod local;
 pub mod networks;
 pub mod node;

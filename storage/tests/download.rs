@@ -14,6 +14,7 @@ use http::{Request, Response, StatusCode, header};
 use mogul_storage::{
     DevId, Fid, HashType, Hasher, Node,
     download::{BadCopy, Download, DownloadError, Fault, Source, download},
+    latency::Latencies,
 };
 
 /// What is wrong with a copy.
@@ -157,18 +158,26 @@ async fn read(file: &Bytes, flaws: &[Flaw]) -> Read {
 }
 
 async fn read_part(file: &Bytes, flaws: &[Flaw], first: usize, length: usize) -> Read {
+    finish(request(file, flaws, first, length)).await
+}
+
+fn request(file: &Bytes, flaws: &[Flaw], first: usize, length: usize) -> Download {
     let sources = (1..).zip(flaws).map(|(number, flaw)| Source {
         device: DevId::new(number).unwrap(),
         node: node(file, *flaw),
     });
-    let request = Download {
+    Download {
         fid: fid(),
         sources: sources.collect(),
         size: u64::try_from(file.len()).unwrap(),
         first: u64::try_from(first).unwrap(),
         length: u64::try_from(length).unwrap(),
         crc64: Some(crc64(file)),
-    };
+        latencies: None,
+    }
+}
+
+async fn finish(request: Download) -> Read {
     let bad = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&bad);
     let tell = move |copy: BadCopy| {
@@ -299,4 +308,68 @@ async fn ranges_are_read_through_failures_too() {
         assert!(read.error.is_none(), "{first}+{length}");
         assert!(read.bytes == file[first..end], "{first}+{length}");
     }
+}
+
+/// Reads from copies of which it is known how soon they answer.
+async fn read_watched(file: &Bytes, flaws: &[Flaw], latencies: &Latencies) -> Read {
+    finish(Download {
+        latencies: Some(latencies.clone()),
+        ..request(file, flaws, 0, file.len())
+    })
+    .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_is_slow_is_overtaken_and_not_called_bad() {
+    for file in [small(), large()] {
+        for slow in [Flaw::Hangs, Flaw::HangsAfter(0), Flaw::HangsAfter(55_000)] {
+            let latencies = Latencies::default();
+
+            let read = read_watched(&file, &[slow, Flaw::None], &latencies).await;
+
+            assert!(read.error.is_none() && read.bytes == file, "{slow:?}");
+            assert_eq!(read.bad, [], "{slow:?}");
+            assert_eq!(latencies.hedges(), 1, "{slow:?}");
+            let [one, two] = [1, 2].map(|number| latencies.expected(DevId::new(number).unwrap()));
+            assert!(Latencies::is_slow(one, two), "{slow:?}: {one:?} and {two:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_was_overtaken_is_read_when_the_other_fails() {
+    let flaws = [Flaw::HangsAfter(1_500_000), Flaw::Breaks(100_000)];
+
+    let read = read_watched(&large(), &flaws, &Latencies::default()).await;
+
+    // The first one pauses, the second one breaks after some more, and the first one has the rest.
+    assert!(read.error.is_none() && read.bytes == large());
+    assert_eq!(read.bad, [(2, Fault::Unreachable)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn copies_that_all_hang_end_a_read_as_without_second_requests() {
+    for file in [small(), large()] {
+        let flaws = [Flaw::HangsAfter(7), Flaw::Hangs, Flaw::HangsAfter(0)];
+
+        let mut read = read_watched(&file, &flaws, &Latencies::default()).await;
+
+        assert!(read.error.is_some());
+        read.bad.sort_unstable_by_key(|(device, _)| *device);
+        let all = [1, 2, 3].map(|device| (device, Fault::Unreachable));
+        assert_eq!(read.bad, all);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_is_slow_as_a_whole_gets_few_second_requests() {
+    let latencies = Latencies::default();
+
+    for _ in 0..1000 {
+        let read = read_watched(&small(), &[Flaw::Hangs, Flaw::None], &latencies).await;
+
+        assert!(read.error.is_none() && read.bytes == small());
+    }
+
+    assert!(latencies.hedges() < 330, "{}", latencies.hedges());
 }

@@ -7,7 +7,7 @@ use std::{
     fs, io,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -20,7 +20,7 @@ use http_body_util::BodyExt;
 use mogul_storage::{
     DevFid, DevId, Device, Devices, Digests, Durability, Fid, HashType, Hasher, Node, NodeError,
     local::local,
-    upload::{Target, Upload, UploadError, Uploaded, upload},
+    upload::{LAG_MAX, Target, Upload, UploadError, Uploaded, upload},
 };
 
 const HASHES: [HashType; 3] = [HashType::Md5, HashType::Sha256, HashType::Crc64Nvme];
@@ -69,6 +69,7 @@ impl Bench {
             targets: self.targets.clone(),
             size,
             hashes: HASHES.to_vec(),
+            lag_max: None,
         }
     }
 
@@ -273,6 +274,7 @@ async fn an_upload_that_no_device_takes_says_why() {
             targets,
             size: None,
             hashes: HASHES.to_vec(),
+            lag_max: None,
         };
 
         let uploaded = upload(request, frames(&bytes(length)), |_, _| Ok(())).await;
@@ -336,4 +338,118 @@ async fn memory_does_not_grow_with_the_body() {
     assert_eq!(uploaded.size, LENGTH);
     let most = most.load(Ordering::SeqCst);
     assert!(most <= HELD_MAX, "{most} bytes were held");
+}
+
+/// How a node stops taking a body.
+#[derive(Debug, Clone, Copy)]
+enum Hang {
+    /// It reads nothing.
+    AtOnce,
+    /// It reads so many bytes.
+    After(u64),
+    /// It reads all, and does not answer.
+    AtTheEnd,
+}
+
+/// A node that hangs.
+fn hanging(hang: Hang) -> Node {
+    Node::new(tower::service_fn(move |request: Request<Body>| async move {
+        let (mut body, mut read) = (request.into_body(), 0);
+        loop {
+            let goes_on = match hang {
+                Hang::AtOnce => false,
+                Hang::After(bytes) => read < bytes,
+                Hang::AtTheEnd => true,
+            };
+            match body.frame().await.filter(|_| goes_on) {
+                Some(frame) => read += size(&frame?.into_data().unwrap()),
+                None => return std::future::pending::<Result<Response<Body>, axum::Error>>().await,
+            }
+        }
+    }))
+}
+
+/// A node that keeps bodies in memory; the task which reads one goes on when the request is dropped, as that of a connection does.
+fn keeping(kept: &Arc<Mutex<Vec<Result<u64, ()>>>>) -> Node {
+    let kept = Arc::clone(kept);
+    Node::new(tower::service_fn(move |request: Request<Body>| {
+        let kept = Arc::clone(&kept);
+        let read = tokio::spawn(async move {
+            let whole = request.into_body().collect().await;
+            let outcome = whole.map(|body| size(&body.to_bytes())).map_err(drop);
+            kept.lock().unwrap().push(outcome);
+            outcome
+        });
+        async move {
+            let stored = read.await.unwrap().map_err(|()| io::Error::other("not whole"))?;
+            let answer = Response::builder().header("x-mogul-stored", stored);
+            Ok::<_, io::Error>(answer.body(Body::empty()).unwrap())
+        }
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_hangs_is_left_after_a_while_and_the_others_go_on() {
+    for length in LENGTHS {
+        for hang in [Hang::AtOnce, Hang::After(1 << 20), Hang::AtTheEnd] {
+            for known in [Some(u64::try_from(length).unwrap()), None] {
+                let kept = Arc::default();
+                let targets = vec![
+                    Target {
+                        device: id(1),
+                        node: hanging(hang),
+                    },
+                    Target {
+                        device: id(2),
+                        node: keeping(&kept),
+                    },
+                ];
+                let request = Upload {
+                    fid: fid(),
+                    targets,
+                    size: known,
+                    hashes: HASHES.to_vec(),
+                    lag_max: Some(LAG_MAX),
+                };
+                let body = bytes(length);
+
+                let uploaded = upload(request, frames(&body), |_, _| Ok(())).await.unwrap();
+
+                assert_eq!(uploaded.stored, [id(2)], "{hang:?}");
+                let failed = uploaded.failed.as_slice();
+                assert!(
+                    matches!(failed, [(device, NodeError::Unreachable(_))] if *device == id(1)),
+                    "{hang:?}: {failed:?}"
+                );
+                assert!(agree(&uploaded.digests, &digests(&body)));
+                assert_eq!(*kept.lock().unwrap(), [Ok(size(&body))]);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_reads_on_behind_a_refused_body_never_takes_it_for_whole() {
+    for known in [Some(3 << 20), None] {
+        let kept = Arc::default();
+        let request = Upload {
+            fid: fid(),
+            targets: vec![Target {
+                device: id(1),
+                node: keeping(&kept),
+            }],
+            size: known,
+            hashes: HASHES.to_vec(),
+            lag_max: None,
+        };
+        let refuse = |_: u64, _: &Digests| Err(io::Error::other("refused"));
+
+        let uploaded = upload(request, frames(&bytes(3 << 20)), refuse).await;
+
+        assert!(matches!(uploaded, Err(UploadError::Body(_))));
+        while kept.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(*kept.lock().unwrap(), [Err(())]);
+    }
 }

@@ -186,6 +186,7 @@ async fn store(tracker: &Tracker, bucket: &Bucket, number: usize) -> Outcome<()>
         targets: opened.targets[..1].to_vec(),
         size: Some(size),
         hashes: vec![HashType::Md5, HashType::Crc64Nvme],
+        lag_max: None,
     };
     let body = stream::iter([Ok::<_, Infallible>(Bytes::from(content))]);
     let uploaded = upload(request, body, |_, _| Ok(()))

@@ -6,12 +6,12 @@ use futures_util::{
     StreamExt as _,
     future::{self, Either},
 };
-use mogul_storage::{ByteRange, DevFid, Digest, Digests, HashType, Hasher, NodeError};
+use mogul_storage::{ByteRange, DevFid, DevId, Digest, Digests, HashType, Hasher, NodeError, node::Removal};
 
 use crate::{Tracker, model::Timestamp};
 
-/// How long a node may take to tell the size of a file (MogileFS `node_timeout`).
-const SIZE_DEADLINE: Duration = Duration::from_secs(2);
+/// How long a node may take to tell the size of a file, or to delete one that somebody waits for (MogileFS `node_timeout`).
+const DEADLINE: Duration = Duration::from_secs(2);
 
 /// The bytes of one copy, digested.
 pub(crate) struct Inspected {
@@ -27,10 +27,41 @@ impl Tracker {
     /// Asks a device for the size of a file; one that hangs is not waited for.
     pub(crate) async fn size_of(&self, at: DevFid) -> Result<u64, NodeError> {
         let node = self.nodes().get(at.device).ok_or(NodeError::NoDevice)?;
-        let asked = std::pin::pin!(node.size(at));
-        match future::select(asked, self.clock().sleep(SIZE_DEADLINE)).await {
-            Either::Left((size, _)) => size,
-            Either::Right(_) => Err(NodeError::Unreachable("no answer in time".into())),
+        let latencies = self.nodes().latencies();
+        let asked = latencies.map(|latencies| (latencies, latencies.asked(at.device)));
+        if let Some(size) = self.in_time(node.size(at)).await {
+            if let (Ok(_), Some((latencies, asked))) = (&size, asked) {
+                latencies.answered(asked);
+            }
+            return size;
+        }
+        if let Some(latencies) = latencies {
+            latencies.waited_for(at.device, DEADLINE);
+        }
+        Err(NodeError::Unreachable("no answer in time".into()))
+    }
+
+    /// Whether a device has let somebody wait in vain of late, and it is not time to try it again: who can do without it
+    /// does not ask it, so that a node that hangs costs one request now and then, and not each its deadline.
+    pub(crate) fn hangs(&self, device: DevId) -> bool {
+        let latencies = self.nodes().latencies();
+        latencies.is_some_and(|latencies| {
+            latencies.expected(device) >= DEADLINE && !latencies.is_to_be_tried(device)
+        })
+    }
+
+    /// Deletes a file while somebody waits; a device that hangs is not waited for, and may delete it all the same.
+    pub(crate) async fn delete_now(&self, at: DevFid) -> Result<Removal, NodeError> {
+        let node = self.nodes().get(at.device).ok_or(NodeError::NoDevice)?;
+        let deleted = self.in_time(node.delete(at)).await;
+        deleted.unwrap_or_else(|| Err(NodeError::Unreachable("no answer in time".into())))
+    }
+
+    async fn in_time<T>(&self, step: impl Future<Output = T>) -> Option<T> {
+        let step = std::pin::pin!(step);
+        match future::select(step, self.clock().sleep(DEADLINE)).await {
+            Either::Left((done, _)) => Some(done),
+            Either::Right(_) => None,
         }
     }
 

@@ -42,6 +42,7 @@ use meta::{
     reserver::Reserver,
 };
 use model::Timestamp;
+use mogul_storage::latency::Latencies;
 use view::{ClusterView, ViewCell};
 
 /// The handle to the domain: cheap to clone, shared by all faces and jobs. Beside it the nodes, as whose work it does reaches
@@ -171,6 +172,12 @@ impl Tracker {
     #[must_use]
     pub fn views(&self) -> Arc<ViewCell> {
         Arc::clone(&self.0.view)
+    }
+
+    /// How soon devices answer reads of late, if that is measured.
+    #[must_use]
+    pub fn latencies(&self) -> Option<&Latencies> {
+        self.nodes().latencies()
     }
 
     /// What wakes the jobs.

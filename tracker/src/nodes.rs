@@ -10,7 +10,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use mogul_storage::{DevId, Node};
+use mogul_storage::{DevId, Node, latency::Latencies};
 
 use crate::{
     model::{Host, HostId},
@@ -63,27 +63,35 @@ struct Inner {
     /// The nodes of other hosts with the address that each was made for. Held only while maps are compared.
     hosts: Mutex<BTreeMap<HostId, (NodeAddress, Node)>>,
     devices: ArcSwap<BTreeMap<DevId, Node>>,
+    latencies: Option<Latencies>,
 }
 
 impl Nodes {
-    /// These devices, by these nodes, and no others.
+    /// These devices, by these nodes, and no others. How soon they answer is not looked at: it would be of no use to who gives
+    /// the time himself.
     #[must_use]
     pub fn new(local: BTreeMap<DevId, Node>) -> Nodes {
-        Nodes::build(local, None)
+        Nodes::build(local, None, None)
     }
 
-    /// These devices by these nodes, and all others that the cluster has by what `connect` makes of their hosts.
+    /// These devices by these nodes, and all others that the cluster has by what `connect` makes of their hosts. How soon they
+    /// answer is measured, and readers do not wait for slow ones.
     #[must_use]
     pub fn connecting(local: BTreeMap<DevId, Node>, connect: Connector) -> Nodes {
-        Nodes::build(local, Some(connect))
+        Nodes::build(local, Some(connect), Some(Latencies::default()))
     }
 
-    fn build(local: BTreeMap<DevId, Node>, connect: Option<Connector>) -> Nodes {
+    fn build(
+        local: BTreeMap<DevId, Node>,
+        connect: Option<Connector>,
+        latencies: Option<Latencies>,
+    ) -> Nodes {
         let inner = Inner {
             devices: ArcSwap::from_pointee(local.clone()),
             local,
             connect,
             hosts: Mutex::default(),
+            latencies,
         };
         Nodes {
             inner: Arc::new(inner),
@@ -97,6 +105,15 @@ impl Nodes {
         Nodes {
             inner: Arc::clone(&self.inner),
             work: Work::Jobs,
+        }
+    }
+
+    /// How soon the devices answer of late, if that is measured. Jobs wait, and ask nobody twice.
+    #[must_use]
+    pub fn latencies(&self) -> Option<&Latencies> {
+        match self.work {
+            Work::Clients => self.inner.latencies.as_ref(),
+            Work::Jobs => None,
         }
     }
 

@@ -70,6 +70,7 @@ pub(super) async fn scrape(State(s3): State<S3>) -> Response {
     jobs(tracker, &mut registry);
     copies(tracker, &mut registry).await;
     devices(tracker, &mut registry);
+    reads(tracker, &mut registry);
     match text(&registry) {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(fmt::Error) => http::StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -278,6 +279,36 @@ fn devices(tracker: &Tracker, registry: &mut Registry) {
         "mogul_device_state",
         "1 for the state that a device is in, set and observed",
         states,
+    );
+}
+
+/// How soon devices answer reads, and how often that took too long.
+fn reads(tracker: &Tracker, registry: &mut Registry) {
+    let seconds = Family::<OfDevice, Gauge<f64, AtomicU64>>::default();
+    let hedges = Counter::<u64, AtomicU64>::default();
+    let view = tracker.view();
+    if let Some(latencies) = tracker.latencies() {
+        hedges.inc_by(latencies.hedges());
+        for row in view.devices().map(|device| &device.device) {
+            let of = OfDevice {
+                devid: row.id.get(),
+                host: view
+                    .host(row.host)
+                    .map_or_else(String::new, |host| host.name.clone()),
+            };
+            let expected = latencies.expected(row.id);
+            seconds.get_or_create(&of).set(expected.as_secs_f64());
+        }
+    }
+    registry.register(
+        "mogul_device_read_seconds",
+        "How long a device is expected to take until its answer to a read begins, by what this process has seen; 0 if nothing",
+        seconds,
+    );
+    registry.register(
+        "mogul_reads_hedged",
+        "Reads that asked a second copy because the first took too long",
+        hedges,
     );
 }
 

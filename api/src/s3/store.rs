@@ -3,7 +3,7 @@
 use futures_util::Stream;
 use mogul_storage::{
     DevId, Digest, Digests, HashType, NodeError,
-    upload::{Upload, UploadError, Uploaded, upload},
+    upload::{LAG_MAX, Upload, UploadError, Uploaded, upload},
 };
 use mogul_tracker::{
     command::files::{Copies, CreateOpen, Opened, Stored},
@@ -74,6 +74,7 @@ pub(super) async fn store_body(
         targets: opened.targets.clone(),
         size: body.length,
         hashes: expectations.hashes(),
+        lag_max: Some(LAG_MAX),
     };
     let check = |size, digests: &Digests| expectations.check(size, digests);
     let written = write(request, body.into_stream(), check).await;

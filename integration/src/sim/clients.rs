@@ -89,6 +89,7 @@ pub async fn put(tracker: &Tracker, bucket: &Bucket, key: &Key, content: &[u8]) 
         targets: opened.targets.clone(),
         size: Some(size),
         hashes: vec![HashType::Md5, HashType::Crc64Nvme],
+        lag_max: None,
     };
     let body = stream::iter([Ok::<_, Infallible>(Bytes::copy_from_slice(content))]);
     let Ok(uploaded) = upload::upload(request, body, |_, _| Ok(())).await else {

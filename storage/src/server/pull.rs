@@ -90,6 +90,7 @@ async fn fetched(device: Arc<Device>, source: Node, at: DevFid, pull: Pull) -> R
         first: 0,
         length: pull.size,
         crc64: pull.crc64,
+        latencies: None,
     };
     let body = download(request, move |bad| {
         *fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(bad.fault);

@@ -1,16 +1,21 @@
 //! The one pass a body makes: into the digests and onto all chosen devices at once.
 
 mod lanes;
+mod puts;
 
-use std::{mem, pin::Pin};
+use std::{
+    mem,
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{
-    Stream, StreamExt,
-    future::{join, join_all},
-    stream,
+    FutureExt, Stream, StreamExt,
+    future::{Either, join_all, select},
+    stream::{self, FuturesUnordered},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     digest::{Digests, HashType, Hasher},
@@ -20,6 +25,7 @@ use crate::{
     pieces::{Pieces, long},
 };
 use lanes::Lanes;
+use puts::{Outcome, Puts, hung, within};
 
 /// Bodies up to this many bytes are held in memory, checked, and then sent to all targets at once.
 const WHOLE_MAX: usize = 256 << 10;
@@ -30,6 +36,10 @@ const PIECE: usize = 256 << 10;
 /// Pieces that wait for one target, at most; all targets share their memory. With one piece held back and those before
 /// the digests' lanes, an upload holds some eight megabytes, however large it is.
 const PIPE_PIECES: usize = 8;
+
+/// How long a client is made to wait for a device that hangs while others go on: disks that are busy take some seconds, and
+/// clients give up after a minute.
+pub const LAG_MAX: Duration = Duration::from_secs(20);
 
 /// A device to write to.
 #[derive(Debug, Clone)]
@@ -51,6 +61,9 @@ pub struct Upload {
     pub size: Option<u64>,
     /// The digests to compute.
     pub hashes: Vec<HashType>,
+    /// How long a device may stay behind the others, with each piece of the body and when another has stored the file, before
+    /// it counts as failed. Without it, as long as its node lets it.
+    pub lag_max: Option<Duration>,
 }
 
 /// What was written.
@@ -78,7 +91,7 @@ pub enum UploadError<E> {
 /// Streams a body to all targets at once while its digests are computed; memory does not grow with the body.
 ///
 /// `check` sees size and digests after the last byte, before any node is told that the body is whole: if it refuses, or
-/// the body fails, no node keeps anything. A target that fails is left behind and the others go on.
+/// the body fails, no node keeps anything. A target that fails, or hangs, is left behind and the others go on.
 ///
 /// # Errors
 /// [`UploadError`].
@@ -92,7 +105,7 @@ where
     E: Send,
     C: FnOnce(u64, &Digests) -> Result<(), E> + Send,
 {
-    let mut body = std::pin::pin!(body);
+    let mut body = pin!(body);
     let mut head = Pieces::default();
     while let Some(frame) = body.next().await {
         head.push(frame.map_err(UploadError::Body)?);
@@ -115,9 +128,10 @@ where
     check(size, &digests).map_err(UploadError::Body)?;
     let puts = request.targets.iter().map(|target| {
         let body = Body::from(body.clone());
-        target.put(request.fid, Some(size), body)
+        (target.device, target.put(request.fid, Some(size), body).boxed())
     });
-    outcome(size, digests, join_all(puts).await)
+    let results = Puts::new(puts).rest(request.lag_max);
+    outcome(size, digests, results.await)
 }
 
 /// Sends a large body while it comes.
@@ -131,20 +145,19 @@ where
     S: Stream<Item = Result<Bytes, E>> + Send,
     C: FnOnce(u64, &Digests) -> Result<(), E>,
 {
-    let (pipes, stored): (Vec<Pipe>, Vec<_>) = request
+    let (pipes, puts): (Vec<Pipe>, Vec<_>) = request
         .targets
         .iter()
         .map(|target| {
             let (sender, pieces) = mpsc::channel(PIPE_PIECES);
-            let body = Body::from_stream(stream::unfold(pieces, async |mut pieces| {
-                let piece = pieces.recv().await?;
-                Some((piece, pieces))
-            }));
+            let (leave, left) = oneshot::channel();
+            let put = target.put(request.fid, request.size, body_of(pieces));
+            let device = target.device;
             let pipe = Pipe {
-                device: target.device,
-                sender: Some(sender),
+                device,
+                ends: Some((sender, leave)),
             };
-            (pipe, target.put(request.fid, request.size, body))
+            (pipe, (device, unless_left(left, put).boxed()))
         })
         .unzip();
     let feed = Feed {
@@ -152,9 +165,13 @@ where
         lanes: Lanes::new(&request.hashes),
         held: Vec::new(),
         size: 0,
+        lag_max: request.lag_max,
     };
-    let (sent, mut results) = join(feed.run(head, body, check), join_all(stored)).await;
+    let mut puts = Puts::new(puts);
+    // If the body fails, the requests are dropped in the middle of it.
+    let sent = puts.beside(feed.run(head, body, check)).await;
     let sent = sent.map_err(UploadError::Body)?;
+    let mut results = puts.rest(request.lag_max).await;
     for (device, result) in &mut results {
         if result.is_ok() && sent.left.contains(device) {
             *result = Err(NodeError::Body("the node answered before its end".to_owned()));
@@ -192,18 +209,50 @@ fn outcome<E>(
 }
 
 impl Target {
-    async fn put(&self, fid: Fid, size: Option<u64>, body: Body) -> (DevId, Result<u64, NodeError>) {
+    async fn put(&self, fid: Fid, size: Option<u64>, body: Body) -> Outcome {
         let device = self.device;
-        let result = self.node.put(DevFid { device, fid }, size, body).await;
-        (device, result)
+        self.node.put(DevFid { device, fid }, size, body).await
     }
+}
+
+/// A PUT, until its target is left: then it is dropped, and its node does not take what it has for a whole body.
+async fn unless_left(left: oneshot::Receiver<()>, put: impl Future<Output = Outcome>) -> Outcome {
+    let left = async {
+        // Dropped with its pipe, at the end of the body, it says nothing.
+        if left.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    match select(pin!(put), pin!(left)).await {
+        Either::Left((outcome, _)) => outcome,
+        Either::Right(_) => Err(hung()),
+    }
+}
+
+/// The body of a request, out of its pipe. It ends where that says so; where the pipe just ends, it fails.
+fn body_of(pieces: mpsc::Receiver<Piece>) -> Body {
+    Body::from_stream(stream::try_unfold(pieces, async |mut pieces| {
+        match pieces.recv().await {
+            Some(Piece::Bytes(bytes)) => Ok(Some((bytes, pieces))),
+            Some(Piece::End) => Ok(None),
+            None => Err(GivenUp),
+        }
+    }))
 }
 
 /// The way of a body to one target.
 struct Pipe {
     device: DevId,
-    /// `None` once the target has left.
-    sender: Option<mpsc::Sender<Result<Bytes, GivenUp>>>,
+    /// What takes the pieces, and what makes the request be dropped; `None` once the target is left.
+    ends: Option<(mpsc::Sender<Piece>, oneshot::Sender<()>)>,
+}
+
+/// What passes a pipe.
+#[derive(Clone)]
+enum Piece {
+    Bytes(Bytes),
+    /// The body is whole.
+    End,
 }
 
 /// Tells a node that the body ends here and is not whole.
@@ -219,6 +268,7 @@ struct Feed {
     /// take the last byte for the end of a whole body.
     held: Vec<Bytes>,
     size: u64,
+    lag_max: Option<Duration>,
 }
 
 /// What was fed.
@@ -230,7 +280,7 @@ struct Fed {
 }
 
 impl Feed {
-    /// Feeds the whole body. If it fails or the check refuses, every target is told to throw its part away.
+    /// Feeds the whole body. If it fails or the check refuses, no target is told that it is whole.
     async fn run<S, E, C>(mut self, mut pieces: Pieces, mut body: Pin<&mut S>, check: C) -> Result<Fed, E>
     where
         S: Stream<Item = Result<Bytes, E>> + Send,
@@ -238,27 +288,33 @@ impl Feed {
     {
         self.take(&mut pieces).await;
         while let Some(frame) = body.next().await {
-            match frame {
-                Ok(frame) => pieces.push(frame),
-                Err(error) => return Err(self.give_up(error).await),
-            }
+            pieces.push(frame?);
             if pieces.length() >= PIECE {
                 self.take(&mut pieces).await;
-                if self.pipes.iter().all(|pipe| pipe.sender.is_none()) {
+                if self.pipes.iter().all(|pipe| pipe.ends.is_none()) {
                     // Nobody is left to send to; the caller learns from the targets' own errors.
-                    return Ok(self.end(Digests::default()));
+                    return Ok(Fed {
+                        size: self.size,
+                        digests: Digests::default(),
+                        left: self.left(),
+                    });
                 }
             }
         }
         self.take(&mut pieces).await;
         let lanes = mem::replace(&mut self.lanes, Lanes::new(&[]));
         let digests = lanes.finish().await;
-        if let Err(refusal) = check(self.size, &digests) {
-            return Err(self.give_up(refusal).await);
-        }
+        check(self.size, &digests)?;
         let held = mem::take(&mut self.held);
         self.send(held).await;
-        Ok(self.end(digests))
+        let left = self.left();
+        // A node that knows the size has gone by now.
+        self.send_piece(&Piece::End).await;
+        Ok(Fed {
+            size: self.size,
+            digests,
+            left,
+        })
     }
 
     /// Takes what was gathered, and sends what was held before.
@@ -274,39 +330,60 @@ impl Feed {
     }
 
     async fn send(&mut self, pieces: Vec<Bytes>) {
-        for mut piece in pieces {
-            while !piece.is_empty() {
-                let part = piece.split_to(piece.len().min(PIECE));
-                for pipe in &mut self.pipes {
-                    pipe.send(Ok(part.clone())).await;
-                }
+        for mut bytes in pieces {
+            while !bytes.is_empty() {
+                let part = bytes.split_to(bytes.len().min(PIECE));
+                self.send_piece(&Piece::Bytes(part)).await;
             }
         }
     }
 
-    async fn give_up<E>(mut self, error: E) -> E {
-        for pipe in &mut self.pipes {
-            pipe.send(Err(GivenUp)).await;
+    /// Sends a piece to all targets. Once one has taken it, the others must not stay behind too long.
+    async fn send_piece(&mut self, piece: &Piece) {
+        let sends = self.pipes.iter_mut().map(|pipe| pipe.send(piece.clone()));
+        let Some(lag_max) = self.lag_max else {
+            join_all(sends).await;
+            return;
+        };
+        let mut sends: FuturesUnordered<_> = sends.collect();
+        let mut taken = Vec::new();
+        while taken.is_empty()
+            && let Some(took) = sends.next().await
+        {
+            taken.extend(took);
         }
-        error
+        let rest = async {
+            while let Some(took) = sends.next().await {
+                taken.extend(took);
+            }
+        };
+        within(lag_max, rest).await;
+        drop(sends);
+        for pipe in &mut self.pipes {
+            if !taken.contains(&pipe.device)
+                && let Some((_, leave)) = pipe.ends.take()
+            {
+                // Nobody hears it where the request is over.
+                let _ = leave.send(());
+            }
+        }
     }
 
-    fn end(self, digests: Digests) -> Fed {
-        let left = self.pipes.iter().filter(|pipe| pipe.sender.is_none());
-        Fed {
-            size: self.size,
-            digests,
-            left: left.map(|pipe| pipe.device).collect(),
-        }
+    /// Targets that went away, or were left.
+    fn left(&self) -> Vec<DevId> {
+        let left = self.pipes.iter().filter(|pipe| pipe.ends.is_none());
+        left.map(|pipe| pipe.device).collect()
     }
 }
 
 impl Pipe {
-    async fn send(&mut self, piece: Result<Bytes, GivenUp>) {
-        if let Some(sender) = &self.sender
-            && sender.send(piece).await.is_err()
-        {
-            self.sender = None;
+    /// Hands a piece over when there is room for it. Answers with the device, unless it has gone.
+    async fn send(&mut self, piece: Piece) -> Option<DevId> {
+        let (sender, _) = self.ends.as_ref()?;
+        if sender.send(piece).await.is_ok() {
+            return Some(self.device);
         }
+        self.ends = None;
+        None
     }
 }

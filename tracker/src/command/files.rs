@@ -109,11 +109,7 @@ impl Tracker {
         let asked: BTreeSet<DevId> = chosen.chain(devices.iter().copied()).collect();
         for device in &asked {
             let at = DevFid { device: *device, fid };
-            let deleted = match self.nodes().get(*device) {
-                Some(node) => node.delete(at).await.is_ok(),
-                None => false,
-            };
-            if !deleted {
+            if self.delete_now(at).await.is_err() {
                 left.push((fid, *device));
             }
         }

@@ -81,7 +81,7 @@ impl Tracker {
                 continue;
             }
             let unchecked = !places.is_empty() || first == FirstCopy::Unchecked;
-            if unchecked || self.is_whole(at, file.size).await {
+            if unchecked || (!self.hangs(device) && self.is_whole(at, file.size).await) {
                 places.push(at);
             }
         }

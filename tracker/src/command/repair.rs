@@ -40,9 +40,7 @@ impl Tracker {
                 return;
             }
         }
-        if let Some(node) = self.nodes().get(device)
-            && let Err(error) = node.delete(DevFid { device, fid }).await
-        {
+        if let Err(error) = self.delete_now(DevFid { device, fid }).await {
             tracing::warn!(
                 fid = fid.get(),
                 devid = device.get(),

@@ -180,6 +180,7 @@ impl Join {
             targets,
             size: Some(object.file.size),
             hashes: vec![HashType::Crc64Nvme],
+            lag_max: None,
         };
         let bad = Arc::new(Mutex::new(Vec::new()));
         let body = self.read(object, &bad)?;

@@ -111,6 +111,37 @@ async fn a_copy_on_a_busy_disk_is_seldom_offered_first() {
 }
 
 #[tokio::test]
+async fn a_device_that_hangs_keeps_one_reader_waiting_and_not_all() {
+    let mut world = World::new(&[&[1], &[2]]).await;
+    store(&world, "k", b"hello").await;
+    world.replicate().await;
+    world.restart_at(1).await;
+    world.mood(2, Mood::Hung);
+
+    let (tracker, domain) = (world.tracker.clone(), world.domain);
+    let readers = tokio::spawn(async move {
+        for _ in 0..60 {
+            let file = (domain, &key("k"));
+            let found = tracker.file_paths(file, FirstCopy::Checked, 1).await.unwrap();
+            assert_eq!(found.first().map(|at| at.device), Some(dev(1)));
+        }
+    });
+    let mut waited = 0;
+    while !readers.is_finished() {
+        if world.is_awaited(2) {
+            waited += 1;
+            world.clock.advance(Duration::from_secs(2));
+            world.mood(2, Mood::Hung);
+        }
+        tokio::task::yield_now().await;
+    }
+
+    readers.await.unwrap();
+    // About every second of them draws the device that hangs first.
+    assert!((1..=6).contains(&waited), "{waited} waited");
+}
+
+#[tokio::test]
 async fn a_url_has_the_address_of_the_host() {
     let world = World::new(&[&[1]]).await;
     let at = store(&world, "k", b"hello").await;

@@ -70,6 +70,7 @@ impl Stock {
             targets,
             size: u64::try_from(bytes.len()).ok(),
             hashes: vec![HashType::Md5, HashType::Crc64Nvme],
+            lag_max: None,
         };
         let body = stream::iter([Ok::<_, Error>(Bytes::copy_from_slice(bytes))]);
         let uploaded = upload(request, body, |_, _| Ok(())).await.unwrap();

@@ -251,6 +251,7 @@ impl World {
             targets: opened.targets[..copies].to_vec(),
             size: None,
             hashes: vec![HashType::Md5, HashType::Crc64Nvme],
+            lag_max: None,
         };
         let body = stream::iter([Ok::<_, Infallible>(Bytes::copy_from_slice(bytes))]);
         let uploaded = upload(request, body, |_, _| Ok(())).await.unwrap();

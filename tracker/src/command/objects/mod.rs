@@ -2,6 +2,7 @@
 //! beside.
 
 mod change;
+mod choice;
 pub(crate) mod put;
 mod read;
 mod stream;

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use mogul_storage::{
-    DevFid, DevId, Fid,
+    DevFid,
     download::{Download, Source},
 };
 
@@ -115,27 +115,8 @@ impl Tracker {
             first: from - piece.start,
             length: to.saturating_sub(from),
             crc64: piece.crc64,
+            latencies: self.nodes().latencies().cloned(),
         })
-    }
-
-    /// Orders the devices of a file: readable ones first, then those that may still answer; dead ones have nothing.
-    ///
-    /// Of these, those of this process first, which no network is between. Among them each fid has an order of its own:
-    /// reads spread over the devices, and those of one fid go to the same device, so that this machine's memory has it
-    /// once. Among those of others chance decides, so that a fid that everybody wants is not served by one host alone.
-    fn best_first(&self, view: &ClusterView, fid: Fid, devices: &[DevId]) -> Vec<DevId> {
-        let count = u64::try_from(devices.len()).unwrap_or(1).max(1);
-        let turn = usize::try_from(fid.get() % count).unwrap_or(0);
-        let mut order = devices.to_vec();
-        order.sort_unstable();
-        order.rotate_left(turn);
-        order.sort_by_cached_key(|device| {
-            let readable = view.device(*device).is_some_and(DeviceView::readable);
-            let local = self.nodes().is_local(*device);
-            let lot = if local { 0 } else { self.entropy().next_u64() };
-            (!readable, !local, lot)
-        });
-        order
     }
 
     /// The parts an object was uploaded in, by number from `after` on, at most `limit`; empty for a plain PUT.

@@ -250,6 +250,7 @@ async fn stream(
         first: 0,
         length: load.file.size,
         crc64: load.crc64,
+        latencies: None,
     };
     let body = download(request, move |copy| {
         bad.lock().unwrap_or_else(PoisonError::into_inner).push(copy);
@@ -262,6 +263,7 @@ async fn stream(
                 targets: vec![target],
                 size: Some(load.file.size),
                 hashes: Vec::new(),
+                lag_max: None,
             };
             // The download has checked the CRC; what it could not check, nobody can.
             upload(request, body.boxed(), |_, _| Ok::<(), DownloadError>(())).await
