@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -75,6 +76,20 @@ def cluster(request, scratch, ports):
     running = harness.Server(scratch / request.module.__name__, ports).start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def databases():
+    """Where PostgreSQL and MariaDB are: those of the run, else private ones."""
+    names = {"postgres": "MOGUL_TEST_POSTGRES_URL", "mysql": "MOGUL_TEST_MYSQL_URL"}
+    if all(name in os.environ for name in names.values()):
+        yield {engine: os.environ[name] for engine, name in names.items()}
+        return
+    script = str(harness.ROOT / "integration" / "databases.sh")
+    started = subprocess.run([script, "start"], check=True, capture_output=True, text=True, timeout=120).stdout
+    exported = dict(line.removeprefix("export ").split("=", 1) for line in started.splitlines() if "=" in line)
+    yield {engine: exported[name] for engine, name in names.items()}
+    subprocess.run([script, "stop", exported["MOGUL_TEST_DATABASES"]], check=True, timeout=120)
 
 
 @pytest.fixture

@@ -13,21 +13,7 @@ import urllib.parse
 import urllib.request
 
 import pytest
-from harness.server import BINARY, ROOT, wait_until
-
-
-@pytest.fixture(scope="module")
-def databases():
-    """Where PostgreSQL and MariaDB are: those of the run, else private ones."""
-    names = {"postgres": "MOGUL_TEST_POSTGRES_URL", "mysql": "MOGUL_TEST_MYSQL_URL"}
-    if all(name in os.environ for name in names.values()):
-        yield {engine: os.environ[name] for engine, name in names.items()}
-        return
-    script = str(ROOT / "integration" / "databases.sh")
-    started = subprocess.run([script, "start"], check=True, capture_output=True, text=True, timeout=120).stdout
-    exported = dict(line.removeprefix("export ").split("=", 1) for line in started.splitlines() if "=" in line)
-    yield {engine: exported[name] for engine, name in names.items()}
-    subprocess.run([script, "stop", exported["MOGUL_TEST_DATABASES"]], check=True, timeout=120)
+from harness.server import BINARY, wait_until
 
 
 class Line:

@@ -24,6 +24,13 @@ pub(crate) const WORK: HeaderName = HeaderName::from_static("x-mogul-work");
 /// How long clients have kept a device busy since the node started, in microseconds: with the usage that our nodes tell.
 pub(crate) const CLIENTS: HeaderName = HeaderName::from_static("x-mogul-clients");
 
+/// In an answer to a look at a device: the mark that it bears, or [`UNMARKED`]. In a request: the mark of the device that is
+/// meant; another one refuses.
+pub(crate) const MARK: HeaderName = HeaderName::from_static("x-mogul-mark");
+
+/// Stands for the mark of a device that has none.
+pub(crate) const UNMARKED: HeaderValue = HeaderValue::from_static("none");
+
 /// How the first line of a page begins.
 const HEADING: &str = "<h1>";
 

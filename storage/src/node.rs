@@ -18,6 +18,7 @@ use crate::{
     digest::{Digest, HashType},
     error::NodeError,
     fid::{DevFid, DevId, Fid},
+    mark::{Mark, Marking},
     pull::Pull,
     usage::Usage,
 };
@@ -168,12 +169,23 @@ impl Node {
     /// The same node, told with each request that nobody waits for the answer: it does not take it for a client's.
     #[must_use]
     pub fn for_jobs(&self) -> Node {
+        self.saying(answer::WORK, HeaderValue::from_static("job"))
+    }
+
+    /// The same node, for a device that must bear this mark: every request says so, and one of our nodes refuses it with
+    /// [`NodeError::NoDevice`] where another disk lies in the device's place.
+    #[must_use]
+    pub fn bearing(&self, mark: &Mark) -> Node {
+        self.saying(answer::MARK, mark.header())
+    }
+
+    /// The same node, with a header in each request.
+    fn saying(&self, name: HeaderName, value: HeaderValue) -> Node {
         let service = self
             .service
             .clone()
-            .map_request(|mut request: http::Request<Body>| {
-                let job = HeaderValue::from_static("job");
-                request.headers_mut().insert(answer::WORK, job);
+            .map_request(move |mut request: http::Request<Body>| {
+                request.headers_mut().insert(name.clone(), value.clone());
                 request
             });
         Node {
@@ -316,6 +328,14 @@ impl Node {
     /// # Errors
     /// [`NodeError::NoDevice`], and any other [`NodeError`].
     pub async fn usage(&self, device: DevId) -> Result<Usage, NodeError> {
+        self.look(device).await.map(|(usage, _)| usage)
+    }
+
+    /// How full a device is, and which mark it bears.
+    ///
+    /// # Errors
+    /// As [`Node::usage`].
+    pub async fn look(&self, device: DevId) -> Result<(Usage, Marking), NodeError> {
         let request = request(Method::GET, &format!("/dev{device}/usage"), Body::empty());
         let answer = match self.call(request).await {
             // An original node knows a device by nothing but its usage file.
@@ -323,11 +343,24 @@ impl Node {
             answer => answer?,
         };
         let clients = number(answer.headers(), &answer::CLIENTS).map(Duration::from_micros);
+        let marking = marking(answer.headers())?;
         let text = text_of(answer, USAGE_MAX).await?;
         match Usage::parse(&text) {
-            Some(usage) => Ok(Usage { clients, ..usage }),
+            Some(usage) => Ok((Usage { clients, ..usage }, marking)),
             None => Err(answer::unexpected(StatusCode::OK, text)),
         }
+    }
+
+    /// Gives a device a mark if it has none, and answers which it bears; it is on stable storage then.
+    ///
+    /// # Errors
+    /// [`NodeError::Unsupported`] by a foreign node, and any other [`NodeError`].
+    pub async fn mark(&self, mark: &Mark) -> Result<Mark, NodeError> {
+        self.require(Capability::Mark).await?;
+        let path = format!("/dev{}/?mark", mark.device());
+        let body = Body::from(mark.as_str().to_owned());
+        let text = self.text(request(Method::POST, &path, body), LINE_MAX).await?;
+        text.parse().map_err(|_| answer::unexpected(StatusCode::OK, text))
     }
 
     /// Writes a small file beside the fids of a device, and reads it back (MogileFS's test write).
@@ -467,6 +500,21 @@ impl Node {
     }
 }
 
+/// What an answer tells of a device's mark.
+fn marking(headers: &HeaderMap) -> Result<Marking, NodeError> {
+    let Some(told) = headers.get(answer::MARK) else {
+        return Ok(Marking::Untold);
+    };
+    if *told == answer::UNMARKED {
+        return Ok(Marking::Unmarked);
+    }
+    let text = String::from_utf8_lossy(told.as_bytes()).into_owned();
+    match text.parse() {
+        Ok(mark) => Ok(Marking::Bears(mark)),
+        Err(_) => Err(answer::unexpected(StatusCode::OK, text)),
+    }
+}
+
 /// `MKCOL`, which `WebDAV` makes folders by.
 fn mkcol() -> Method {
     Method::from_bytes(b"MKCOL").expect("letters are a method")
@@ -480,15 +528,17 @@ enum Capability {
     Sizes,
     Digest,
     Pull,
+    Mark,
 }
 
 impl Capability {
-    const ALL: [Capability; 5] = [
+    const ALL: [Capability; 6] = [
         Capability::Join,
         Capability::List,
         Capability::Sizes,
         Capability::Digest,
         Capability::Pull,
+        Capability::Mark,
     ];
 
     fn bit(self) -> u8 {
@@ -498,6 +548,7 @@ impl Capability {
             Capability::Sizes => 16,
             Capability::Digest => 32,
             Capability::Pull => 64,
+            Capability::Mark => 128,
         }
     }
 
@@ -508,6 +559,7 @@ impl Capability {
             Capability::Sizes => "sizes",
             Capability::Digest => "digest",
             Capability::Pull => "pull",
+            Capability::Mark => "mark",
         }
     }
 }

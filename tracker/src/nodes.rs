@@ -139,20 +139,28 @@ impl Nodes {
         self.inner.local.contains_key(&device)
     }
 
-    /// Follows the view as it is now: devices that are new get their node, hosts with another address another one.
+    /// Follows the view as it is now: devices that are new get their node, hosts with another address another one, and the node
+    /// of a device that has a mark is asked for that disk alone.
     pub(crate) fn follow(&self, view: &ViewCell) {
-        let Some(connect) = &self.inner.connect else {
-            return;
-        };
         let mut hosts = self.inner.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         // Loaded under the lock: of two that follow, the later one sees the newer view.
         let view = view.load();
-        let before = std::mem::take(&mut *hosts);
-        *hosts = reached(&view, before, connect);
+        if let Some(connect) = &self.inner.connect {
+            let before = std::mem::take(&mut *hosts);
+            *hosts = reached(&view, before, connect);
+        }
         let mut devices = self.inner.local.clone();
-        for device in view.devices() {
-            if let Some((_, node)) = hosts.get(&device.device.host) {
-                devices.entry(device.device.id).or_insert_with(|| node.clone());
+        for device in view.devices().map(|device| &device.device) {
+            let node = match hosts.get(&device.host) {
+                _ if self.is_local(device.id) => devices.get(&device.id),
+                found => found.map(|(_, node)| node),
+            };
+            if let Some(node) = node {
+                let node = device
+                    .mark
+                    .as_ref()
+                    .map_or_else(|| node.clone(), |mark| node.bearing(mark));
+                devices.insert(device.id, node);
             }
         }
         self.inner.devices.store(Arc::new(devices));

@@ -35,7 +35,27 @@ impl Tracker {
         }
     }
 
-    /// The class of a file; `default` if it names one that is not there, as in the original.
+    /// Makes sure that the view knows these classes of files: another process may have made one a moment ago. A class that is
+    /// still unknown has no row.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub(crate) async fn know_classes(
+        &self,
+        classes: impl IntoIterator<Item = (DomainId, ClassId)>,
+    ) -> Result<(), Error> {
+        let view = self.view();
+        let unknown = |(domain, class): (DomainId, ClassId)| {
+            let domain = view.domain(domain);
+            domain.is_none_or(|domain| !domain.classes.contains_key(&class))
+        };
+        if classes.into_iter().any(unknown) {
+            self.refresh_shared().await?;
+        }
+        Ok(())
+    }
+
+    /// The class of a file, which [`Tracker::know_classes`] has seen; `default` if it names one that is not there, as in the original.
     pub(crate) fn class_of(&self, file: &FileRow) -> Class {
         let view = self.view();
         let domain = view.domain(file.domain);

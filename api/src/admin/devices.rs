@@ -1,6 +1,7 @@
 //! `/admin/v1/devices`: the disks, their states and their space.
 
 use axum::{Json, extract::State};
+use http::StatusCode;
 use mogul_storage::DevId;
 use mogul_tracker::{
     Error, Tracker,
@@ -110,6 +111,10 @@ pub(super) struct DeviceDocument {
     status: DeviceState,
     /// What the monitor saw of it last.
     observed: ObservedState,
+    /// Why the disk that lies in its place is not used; it is unreachable then (docs/cluster.md).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    refused: Option<String>,
     /// Its weight for reads; 0 counts as 100.
     weight: i32,
     /// Its size in MiB, when known.
@@ -148,6 +153,7 @@ impl DeviceDocument {
                 .map_or_else(String::new, |host| host.name.clone()),
             status: row.status.into(),
             observed: device.observed.into(),
+            refused: device.refused.map(|refusal| refusal.to_string()),
             weight: row.weight,
             mb_total: row.mb_total,
             mb_used: row.mb_used,
@@ -268,6 +274,20 @@ pub(super) async fn modify(
     };
     tracker.change_device(at, changes).await?;
     Ok(Json(found(&tracker, device).await?))
+}
+
+/// Forgets which disk a device is: the one that lies in its place now is taken for it. One that is marked as another device is
+/// not, nor an empty one while the device has files on record.
+#[utoipa::path(delete, path = "/admin/v1/devices/{devid}/mark", operation_id = "forget_mark", tag = "devices",
+    params(("devid" = u32, Path, description = "The device's number.", minimum = 1)),
+    responses((status = 204, description = "It is forgotten.")))]
+pub(super) async fn forget_mark(
+    State(tracker): State<Tracker>,
+    Named(number): Named<u32>,
+) -> Result<StatusCode, Problem> {
+    let device = DevId::new(number).ok_or(Error::UnknownDevice)?;
+    tracker.forget_mark(device).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn found(tracker: &Tracker, device: DevId) -> Result<DeviceDocument, Error> {

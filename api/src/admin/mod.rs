@@ -117,6 +117,7 @@ fn resources() -> OpenApiRouter<S3> {
         .routes(routes!(cluster::replicate_now))
         .routes(routes!(devices::list, devices::add))
         .routes(routes!(devices::find, devices::modify))
+        .routes(routes!(devices::forget_mark))
         .routes(routes!(domains::list, domains::add))
         .routes(routes!(domains::find, domains::remove))
         .routes(routes!(drains::list))

@@ -82,6 +82,11 @@ fn listed(answer: Answer, number: usize, view: &DeviceView, utilization: Option<
     let text = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
     let free = row.mb_total.zip(row.mb_used);
     let free = free.map(|(total, used)| total.saturating_sub(used));
+    // Ours, and only where there is something to tell.
+    let answer = match &view.refused {
+        Some(refusal) => answer.pair(name("refused"), refusal.to_string()),
+        None => answer,
+    };
     let answer = match view.absent {
         Some(seen) => answer.pair(name("absent_since"), seen.secs()),
         None => answer,

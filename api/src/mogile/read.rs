@@ -63,11 +63,13 @@ pub(super) async fn file_info(face: &Face, args: &Args) -> Result<Answer, Refusa
     let domain = domain(face, args).await?;
     let key = key_to_find(args, "key")?;
     let (file, checksum) = face.tracker().file_info(domain.bucket.domain.id, &key).await?;
-    let class = domain.classes.get(&file.class);
+    let view = face.tracker().view();
+    let class = view.domain(file.domain);
+    let class = class.and_then(|domain| domain.classes.get(&file.class));
     let mut answer = Answer::new()
         .pair("fid", file.fid)
         .pair("domain", &domain.bucket.domain.name)
-        .pair("class", class_name(&face.tracker().view(), &file))
+        .pair("class", class_name(&view, &file))
         .pair("key", &key)
         .pair("length", file.size)
         .pair("devcount", file.devcount);

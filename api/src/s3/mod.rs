@@ -81,8 +81,8 @@ pub struct S3Config {
     pub regions: Regions,
     /// Domains below which a host name is a bucket (`bucket.domain`), lower case, without port; none: path style only.
     pub domains: Vec<String>,
-    /// Root's key; it is not in the database.
-    pub root: Credential,
+    /// Root's key if the configuration has one: it is not in the database, and stands beside those of root that are.
+    pub root: Option<Credential>,
     /// How clients reach this server; in the `Location` of a completed upload.
     pub scheme: http::uri::Scheme,
     /// Largest body of one `PutObject` or `UploadPart` in bytes.

@@ -322,12 +322,12 @@ fn config(region: &str) -> S3Config {
         regions: Regions::Lenient,
         domains: vec!["localhost".to_owned()],
         scheme: http::uri::Scheme::HTTP,
-        root: Credential {
+        root: Some(Credential {
             access_key: AccessKey("root".to_owned()),
             secret_key: SecretKey("root's secret".to_owned()),
             user: User::root(),
             created: Timestamp::default(),
-        },
+        }),
         put_bytes_max: 64 << 20,
         accel: Accel::Off,
     }

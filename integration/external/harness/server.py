@@ -172,9 +172,9 @@ class Server:
         return found
 
     def files_on_disk(self):
-        """Every regular file below the device roots but the usage file."""
+        """Every regular file below the device roots but the usage file and the device's mark."""
         paths = [path for folder in self.dirs for path in folder.glob("dev*/**/*") if path.is_file()]
-        return [path for path in paths if path.name != "usage"]
+        return [path for path in paths if path.name not in ("usage", "mogul-device")]
 
     def strays(self):
         """What is on disk without a row, and on record without a file."""

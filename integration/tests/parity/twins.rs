@@ -83,6 +83,7 @@ pub(crate) const OWN: &[&str] = &[
     "find_queues",
     "find_stats",
     "find_user",
+    "forget_mark",
     "list_classes",
     "list_jobs",
     "list_keys",

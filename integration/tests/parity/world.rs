@@ -352,12 +352,12 @@ fn s3(tracker: &Tracker, metrics: &Metrics) -> S3 {
             region: "us-east-1".to_owned(),
             regions: Regions::default(),
             domains: Vec::new(),
-            root: Credential {
+            root: Some(Credential {
                 access_key: AccessKey("root".to_owned()),
                 secret_key: SecretKey("root's secret".to_owned()),
                 user: User::root(),
                 created: Timestamp::default(),
-            },
+            }),
             scheme: http::uri::Scheme::HTTP,
             put_bytes_max: S3Config::PUT_BYTES_MAX_DEFAULT,
             accel: Accel::Off,

@@ -3,8 +3,9 @@
 //! A file is written under a temporary name in `devN/tmp` and renamed when it is whole (`draft.rs`); what a crash leaves
 //! behind is in that one folder and swept at start. The folder has a second use: it is made when the device is opened and
 //! never again, so that a device which is unmounted later is noticed (its mount point has no `tmp`) and nothing is ever
-//! written below a bare mount point, a thing the original mogstored does. For the same reason no folder is kept
-//! open between calls: that would keep an operator from unmounting.
+//! written below a bare mount point, a thing the original mogstored does. Once the device has a mark (`marker.rs`), the folder is
+//! `tmp/DISK`, which no other disk has either. For the same reason no folder is kept open between calls: that would keep an
+//! operator from unmounting.
 //!
 //! The functions block. [`crate::server`] calls them on threads made for that.
 
@@ -12,6 +13,7 @@ pub(crate) mod clients;
 pub(crate) mod draft;
 mod folders;
 mod list;
+mod marker;
 mod set;
 mod syncs;
 mod whole;
@@ -24,7 +26,7 @@ use std::{
     io::{self, IoSliceMut},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::{Mutex, atomic::AtomicU64},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicU64},
     time::SystemTime,
 };
 
@@ -37,6 +39,7 @@ use rustix::{
 use crate::{
     error::NodeError,
     fid::{DevFid, DevId},
+    mark::Mark,
     node::Removal,
     usage,
 };
@@ -69,6 +72,10 @@ pub struct Device {
     id: DevId,
     root: PathBuf,
     durability: Durability,
+    /// Set once, when it is opened or when the cluster first uses it.
+    mark: OnceLock<Mark>,
+    /// Held by whoever gives it its mark.
+    marking: Mutex<()>,
     drafts: AtomicU64,
     syncs: syncs::Syncs,
     clients: clients::Clients,
@@ -104,7 +111,7 @@ impl Place {
         let plain = |name: &str| {
             !name.is_empty() && name.len() <= NAME_MAX && !name.starts_with('.') && name.bytes().all(allowed)
         };
-        let ours = path.split('/').next() == Some(UNFINISHED);
+        let ours = [UNFINISHED, marker::MARKER].contains(&path.split('/').next().unwrap_or(""));
         let good = !ours && path.split('/').count() <= FOLDERS_MAX && path.split('/').all(plain);
         good.then(|| Place(format!("/dev{device}/{path}")))
     }
@@ -119,27 +126,49 @@ impl Device {
     /// Opens the device `devN` below `root`, makes its directory if it is missing, and sweeps what a crash left unfinished.
     ///
     /// # Errors
-    /// The operating system's, if the directory cannot be made or written.
+    /// The operating system's, if the directory cannot be made or written, or its marker not be read.
     pub fn open(root: &Path, id: DevId, durability: Durability) -> io::Result<Device> {
+        let mark = marker::read(&root.join(format!("dev{id}")))?;
         let device = Device {
             id,
             root: root.to_path_buf(),
             durability,
+            mark: mark.map_or_else(OnceLock::new, OnceLock::from),
+            marking: Mutex::default(),
             drafts: AtomicU64::new(0),
             syncs: syncs::Syncs::default(),
             clients: clients::Clients::default(),
             folders: Mutex::default(),
         };
         let unfinished = device.unfinished();
-        fs::create_dir_all(&unfinished)?;
-        for entry in fs::read_dir(&unfinished)? {
-            fs::remove_file(entry?.path())?;
+        if device.is_misplaced() {
+            let (path, mark) = (device.folder(), device.mark_text());
+            tracing::error!(devid = id.get(), path = %path.display(), mark,
+                "the disk is another device, and refused; mount it where it belongs");
+            return Ok(device);
         }
+        fs::create_dir_all(&unfinished)?;
+        device.sweep(&unfinished)?;
         for folder in [unfinished.as_path(), &device.folder(), root] {
             syncs::sync_folder(folder)?;
         }
         device.write_usage()?;
         Ok(device)
+    }
+
+    /// Removes what a crash left unfinished, also under an earlier mark or none.
+    fn sweep(&self, unfinished: &Path) -> io::Result<()> {
+        for folder in [self.folder().join(UNFINISHED).as_path(), unfinished] {
+            for entry in fs::read_dir(folder)? {
+                let path = entry?.path();
+                if !path.is_dir() {
+                    fs::remove_file(path)?;
+                } else if path != unfinished {
+                    fs::remove_dir_all(path)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Its number.
@@ -163,8 +192,9 @@ impl Device {
         Opened::new(File::from(file)).ok()
     }
 
-    /// Deletes a file.
+    /// Deletes a file. Fids are the same on all disks: one that was mounted in the place of the device's own keeps its copy.
     pub(crate) fn remove(&self, place: &Place) -> Result<Removal, NodeError> {
+        self.probe()?;
         match fs::remove_file(self.path(place)).map_err(|error| self.fault(error)) {
             Ok(()) => Ok(Removal::Removed),
             Err(NodeError::NotFound) => Ok(Removal::WasAbsent),
@@ -229,8 +259,13 @@ impl Device {
     }
 
     fn unfinished(&self) -> PathBuf {
-        self.folder().join(UNFINISHED)
+        marker::unfinished(&self.folder(), self.mark())
     }
+}
+
+/// A thread that panicked leaves nothing half changed below these locks.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Opened {

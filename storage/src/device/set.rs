@@ -1,7 +1,8 @@
 //! The devices that one node serves.
 //!
 //! Those of `mogul server` are given. Those of a node in the manner of mogstored are the folders `devN` below its docroot,
-//! and an operator may make one more while the node runs.
+//! and an operator may make one more while the node runs. A disk that is mounted while the node runs is taken into use, and one
+//! that is mounted in the place of another is seen for what it is.
 
 use std::{
     fs, io,
@@ -20,13 +21,10 @@ const USAGE_EVERY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Devices {
     open: RwLock<Vec<Arc<Device>>>,
-    docroot: Option<Docroot>,
+    /// Folders whose folders `devN` are devices.
+    roots: Vec<PathBuf>,
     durability: Durability,
 }
-
-/// A folder whose folders `devN` are devices.
-#[derive(Debug)]
-struct Docroot(PathBuf);
 
 impl Devices {
     /// The set of these devices; it stays as it is.
@@ -35,9 +33,16 @@ impl Devices {
         let sync = devices.iter().all(|device| device.durability == Durability::Sync);
         Devices {
             open: RwLock::new(devices.into_iter().map(Arc::new).collect()),
-            docroot: None,
+            roots: Vec::new(),
             durability: if sync { Durability::Sync } else { Durability::Cache },
         }
+    }
+
+    /// As well as these the folders `devN` that appear below `roots`: disks that are not mounted yet.
+    #[must_use]
+    pub fn watching(mut self, roots: Vec<PathBuf>) -> Devices {
+        self.roots = roots;
+        self
     }
 
     /// The folders `devN` below a docroot, those included that are made later. One that cannot be used is left out and
@@ -48,7 +53,7 @@ impl Devices {
     pub fn below(docroot: &Path, durability: Durability) -> io::Result<Devices> {
         let devices = Devices {
             open: RwLock::default(),
-            docroot: Some(Docroot(docroot.canonicalize()?)),
+            roots: vec![docroot.canonicalize()?],
             durability,
         };
         for id in folders_of_devices(docroot)? {
@@ -79,28 +84,45 @@ impl Devices {
 
     /// Whether a device that is not in use may have appeared: then [`Devices::take_up`] looks for it.
     pub(crate) fn grows(&self) -> bool {
-        self.docroot.is_some()
+        !self.roots.is_empty()
     }
 
-    /// Takes a device into use if its folder is there.
+    /// Takes a device into use if its folder is there, anew if another marked disk lies in it than before.
     pub(crate) fn take_up(&self, id: DevId) {
-        let Some(Docroot(root)) = &self.docroot else {
-            return;
-        };
-        if !root.join(format!("dev{id}")).is_dir() {
+        if let Ok(device) = self.get(id)
+            && !device.is_exchanged()
+        {
             return;
         }
         // Two devices of one folder would sweep each other's unfinished files: the lock is held while one is opened.
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        if open.iter().any(|device| device.id == id) {
-            return;
-        }
-        match Device::open(root, id, self.durability) {
-            Ok(device) => open.push(Arc::new(device)),
+        let before = open.iter().position(|device| device.id == id);
+        let root = match before.map(|index| &open[index]) {
+            Some(device) if !device.is_exchanged() => return,
+            Some(device) => device.root.clone(),
+            None => match self.root_of(id) {
+                Some(root) => root.clone(),
+                None => return,
+            },
+        };
+        let opened = match Device::open(&root, id, self.durability) {
+            Ok(opened) => Arc::new(opened),
             Err(error) => {
                 tracing::warn!(devid = id.get(), %error, "device cannot be used; it must be writable by this user");
+                return;
             }
+        };
+        tracing::info!(devid = id.get(), path = %root.display(), "device taken into use");
+        match before {
+            Some(index) => open[index] = opened,
+            None => open.push(opened),
         }
+    }
+
+    /// The root that has a folder of a device.
+    fn root_of(&self, id: DevId) -> Option<&PathBuf> {
+        let folder = format!("dev{id}");
+        self.roots.iter().find(|root| root.join(&folder).is_dir())
     }
 
     /// All of them at this moment.
@@ -128,13 +150,16 @@ impl Devices {
     }
 
     fn look(&self) {
-        if let Some(Docroot(root)) = &self.docroot {
+        for root in &self.roots {
             match folders_of_devices(root) {
                 Ok(found) => found.into_iter().for_each(|id| self.take_up(id)),
                 Err(error) => tracing::warn!(path = %root.display(), %error, "the docroot cannot be read"),
             }
         }
         for device in self.all() {
+            self.take_up(device.id);
+        }
+        for device in self.all().into_iter().filter(|device| !device.is_misplaced()) {
             if let Err(error) = device.write_usage() {
                 tracing::warn!(devid = device.id.get(), %error, "the usage file was not written");
             }

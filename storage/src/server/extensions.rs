@@ -1,4 +1,4 @@
-//! What a node does beyond GET, PUT and DELETE: usage, lists, digests, joins.
+//! What a node does beyond GET, PUT and DELETE: usage, marks, lists, digests, joins.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -8,25 +8,52 @@ use http_body_util::{BodyExt, Limited};
 
 use super::{blocking, refuse, text, write::stored_answer};
 use crate::{
-    answer::CLIENTS,
-    device::{Device, Place},
+    answer,
+    device::{Device, Devices, Place},
     digest::HashType,
     error::NodeError,
-    fid::{DevFid, Fid},
+    fid::{DevFid, DevId, Fid},
+    mark::Mark,
     node::{JOIN_MAX, lines},
 };
 
 /// Bytes of a join's body, at most: as many fids as allowed, each with twenty digits and a line end.
 const JOIN_BODY_MAX: usize = JOIN_MAX * 21;
 
-/// The usage file, as fresh as the request, and how long clients have kept the device busy.
-pub(super) async fn usage(device: Arc<Device>) -> Result<Response<Body>, NodeError> {
-    let busy = device.busy_with_clients().as_micros();
-    let usage = blocking(move || device.usage()).await?;
+/// Bytes of a mark's body, at most.
+const MARK_BODY_MAX: usize = 256;
+
+/// The usage file, as fresh as the request, how long clients have kept the device busy, and its mark. Whoever looks sees the disk
+/// that is mounted now, and of one that is another device no more than that.
+pub(super) async fn usage(devices: Arc<Devices>, id: DevId) -> Result<Response<Body>, NodeError> {
+    let look = blocking(move || {
+        devices.take_up(id);
+        let device = devices.get(id)?;
+        Ok((device.usage()?, device))
+    });
+    let (usage, device) = look.await?;
     let mut answer = text(usage);
+    let busy = device.busy_with_clients().as_micros();
     let busy = HeaderValue::from(u64::try_from(busy).unwrap_or(u64::MAX));
-    answer.headers_mut().insert(CLIENTS, busy);
+    answer.headers_mut().insert(answer::CLIENTS, busy);
+    let mark = device.mark().map_or(answer::UNMARKED, Mark::header);
+    answer.headers_mut().insert(answer::MARK, mark);
     Ok(answer)
+}
+
+/// Gives a device the mark in the body if it has none, and answers which it bears.
+pub(super) async fn mark(device: Arc<Device>, body: Body) -> Result<Response<Body>, NodeError> {
+    let body = match Limited::new(body, MARK_BODY_MAX).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => return Err(NodeError::Body(error.to_string())),
+    };
+    match String::from_utf8_lossy(&body).parse::<Mark>() {
+        Ok(mark) => {
+            let borne = blocking(move || device.give_mark(&mark)).await?;
+            Ok(text(borne.to_string()))
+        }
+        Err(error) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+    }
 }
 
 /// Fids in ascending order, one a line.

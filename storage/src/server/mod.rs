@@ -6,8 +6,10 @@
 //! stable storage), `join` (`POST …fid?join` makes a file of others), `list` (`GET /devN/?fids&first=N&limit=M`),
 //! `sizes` (the same with `sizes` for `fids`: each fid with its bytes),
 //! `digest` (`GET …fid?digest=md5`), `pull` (`POST …fid?pull&from=IP:PORT&dev=N&size=N` fetches a file from another node of
-//! ours; [`crate::pull`] says from where). Beside a device's usage stands how long clients have kept it busy
-//! (`X-Mogul-Clients`); what background jobs ask for does not count, because they say so (`X-Mogul-Work`).
+//! ours; [`crate::pull`] says from where), `mark` (`POST /devN/?mark` gives the device a [`crate::Mark`] if it has none, and
+//! answers which it bears; `GET /devN/usage` tells it in `X-Mogul-Mark`; another request that has this header is for that disk and
+//! no other). Beside a device's usage stands how long clients have kept it busy (`X-Mogul-Clients`); what background jobs ask
+//! for does not count, because they say so (`X-Mogul-Work`).
 //!
 //! A request hands over to a blocking thread as rarely as can be: once for a small file, once per piece of a large
 //! one; a thread is never held while a client is slow.
@@ -66,24 +68,29 @@ async fn serve(State(served): State<Arc<Served>>, request: Request<Body>) -> Res
 async fn dispatch(served: &Served, request: Request<Body>) -> Result<Response<Body>, NodeError> {
     let devices = &served.devices;
     let asker = Asker::of(request.headers());
+    let meant = Meant {
+        devices,
+        mark: request.headers().get(answer::MARK).cloned(),
+    };
     match Route::of(request.method(), request.uri())? {
         Route::Root => Ok(listing()),
         Route::Options => Ok(options()),
         Route::Folder(device) => {
-            let device = device_of(devices, device).await?;
+            let device = meant.device(device).await?;
             blocking(move || device.probe()).await?;
             Ok(listing())
         }
-        Route::Usage(device) => extensions::usage(device_of(devices, device).await?).await,
+        Route::Usage(device) => extensions::usage(Arc::clone(devices), device).await,
+        Route::Mark(device) => extensions::mark(meant.device(device).await?, request.into_body()).await,
         Route::List { device, first, limit } => {
-            extensions::list(device_of(devices, device).await?, first, limit).await
+            extensions::list(meant.device(device).await?, first, limit).await
         }
         Route::Sizes { device, first, limit } => {
-            extensions::sizes(device_of(devices, device).await?, first, limit).await
+            extensions::sizes(meant.device(device).await?, first, limit).await
         }
         Route::Read(device, place) => {
             read::read(
-                device_of(devices, device).await?,
+                meant.device(device).await?,
                 place,
                 request.method(),
                 request.headers(),
@@ -91,20 +98,18 @@ async fn dispatch(served: &Served, request: Request<Body>) -> Result<Response<Bo
             .await
         }
         Route::Digest(device, place, hash) => {
-            let device = device_of(devices, device).await?;
+            let device = meant.device(device).await?;
             let _busy = device.busy(asker);
             extensions::digest(device, place, hash).await
         }
-        Route::Write(device, place) => write::write(device_of(devices, device).await?, place, request).await,
-        Route::Join(at) => {
-            extensions::join(device_of(devices, at.device).await?, at, request.into_body()).await
-        }
+        Route::Write(device, place) => write::write(meant.device(device).await?, place, request).await,
+        Route::Join(at) => extensions::join(meant.device(at.device).await?, at, request.into_body()).await,
         Route::Pull(at, order) => match &served.pulls {
-            Some(pulls) => pull::pull(device_of(devices, at.device).await?, pulls, at, order),
+            Some(pulls) => pull::pull(meant.device(at.device).await?, pulls, at, order),
             None => Err(NodeError::Unsupported("pull")),
         },
         Route::Remove(device, place) => {
-            let device = device_of(devices, device).await?;
+            let device = meant.device(device).await?;
             let _busy = device.busy(asker);
             match blocking(move || device.remove(&place)).await {
                 Ok(Removal::Removed) => Ok(empty(StatusCode::NO_CONTENT)),
@@ -118,28 +123,48 @@ async fn dispatch(served: &Served, request: Request<Body>) -> Result<Response<Bo
     }
 }
 
-/// A device that this node serves.
-async fn device_of(devices: &Arc<Devices>, id: DevId) -> Result<Arc<Device>, NodeError> {
-    match devices.get(id) {
-        Err(NodeError::NoDevice) if devices.grows() => {
-            let devices = Arc::clone(devices);
-            blocking(move || {
-                devices.take_up(id);
-                devices.get(id)
-            })
-            .await
+/// The disk that a request means.
+struct Meant<'d> {
+    devices: &'d Arc<Devices>,
+    /// The mark that it must bear, if the request says so.
+    mark: Option<HeaderValue>,
+}
+
+impl Meant<'_> {
+    /// The device, if this node serves it and its disk is the one that is meant. One that says that it is another device is
+    /// never.
+    async fn device(&self, id: DevId) -> Result<Arc<Device>, NodeError> {
+        let device = match self.devices.get(id) {
+            Err(NodeError::NoDevice) if self.devices.grows() => {
+                let devices = Arc::clone(self.devices);
+                blocking(move || {
+                    devices.take_up(id);
+                    devices.get(id)
+                })
+                .await
+            }
+            found => found,
+        }?;
+        let other = match (&self.mark, device.mark_text()) {
+            (None, _) => device.is_misplaced(),
+            (Some(meant), Some(borne)) => meant.as_bytes() != borne.as_bytes(),
+            (Some(_), None) => true,
+        };
+        if other {
+            Err(NodeError::NoDevice)
+        } else {
+            Ok(device)
         }
-        found => found,
     }
 }
 
 /// What this node promises beyond mogstored.
 fn capabilities(served: &Served) -> HeaderValue {
     HeaderValue::from_static(match (served.devices.durability(), &served.pulls) {
-        (Durability::Sync, Some(_)) => "durable, join, list, sizes, digest, pull",
-        (Durability::Sync, None) => "durable, join, list, sizes, digest",
-        (Durability::Cache, Some(_)) => "join, list, sizes, digest, pull",
-        (Durability::Cache, None) => "join, list, sizes, digest",
+        (Durability::Sync, Some(_)) => "durable, join, list, sizes, digest, mark, pull",
+        (Durability::Sync, None) => "durable, join, list, sizes, digest, mark",
+        (Durability::Cache, Some(_)) => "join, list, sizes, digest, mark, pull",
+        (Durability::Cache, None) => "join, list, sizes, digest, mark",
     })
 }
 

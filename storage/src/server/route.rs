@@ -23,6 +23,8 @@ pub(super) enum Route {
     Folder(DevId),
     /// A device's usage file.
     Usage(DevId),
+    /// A mark for a device.
+    Mark(DevId),
     /// The fids of a device from `first` on.
     List {
         /// The device.
@@ -73,6 +75,10 @@ impl Route {
                     StatusCode::BAD_REQUEST,
                     "a pull needs from, an address and port, dev and size",
                 ),
+            },
+            (None, true) if query == "mark" => match device_of(path) {
+                Some((device, "")) => Ok(Route::Mark(device)),
+                Some(_) | None => refuse(StatusCode::BAD_REQUEST, ""),
             },
             (_, true) => refuse(StatusCode::BAD_REQUEST, ""),
             (Some(at), false) => Route::of_file(method, at.device, Place::of(at), query),
@@ -212,6 +218,7 @@ mod tests {
                 Route::Write(device, test_write()),
             ),
             ("OPTIONS", "/", Route::Options),
+            ("POST", "/dev1/?mark", Route::Mark(device)),
             ("POST", "/dev1/0/000/000/0000000005.fid?join", Route::Join(at(5))),
             (
                 "GET",
@@ -251,6 +258,9 @@ mod tests {
             ("GET", "/dev1/%2e%2E/dev1/usage", 403),
             ("GET", "/dev1/test-write/.hidden", 404),
             ("PUT", "/dev1/usage", 400),
+            ("PUT", "/dev1/mogul-device", 400),
+            ("DELETE", "/dev1/mogul-device", 400),
+            ("POST", "/dev1/x?mark", 400),
             ("PUT", "/dev1/../../etc/passwd", 400),
             ("PUT", "/dev1", 400),
             ("PUT", "/file", 400),

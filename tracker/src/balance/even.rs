@@ -146,6 +146,7 @@ mod tests {
             mb_total: Some(*total),
             mb_used: Some(*used),
             mb_asof: None,
+            mark: None,
         };
         let devices: Vec<Device> = (1..).zip(fills).map(device).collect();
         let hosts = devices.iter().map(|device| host(device.id.get())).collect();

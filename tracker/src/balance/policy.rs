@@ -375,6 +375,7 @@ mod tests {
             mb_total: Some(1000),
             mb_used: Some(u64::from(id) * 100),
             mb_asof: None,
+            mark: None,
         };
         let view = ClusterView::default()
             .with_devices([1, 2, 3].map(host).to_vec(), [1, 2, 3, 4, 5].map(device).to_vec());

@@ -1,6 +1,6 @@
 //! Devices: made, listed, changed; and those of this process put on record.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use mogul_storage::DevId;
 
@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Error, Tracker,
     jobs::JobName,
-    meta::{Db, Tx, devices, hosts},
+    meta::{Db, Tx, devices, hosts, marks},
     model::{Device, DeviceStatus, Host, HostId, HostStatus},
     view::DeviceView,
 };
@@ -28,6 +28,21 @@ pub struct LocalHost {
     pub ip: String,
     /// The port of its storage node.
     pub port: u16,
+}
+
+/// A device that this process serves itself.
+#[derive(Debug, Clone)]
+pub struct LocalDevice {
+    /// Its number.
+    pub id: DevId,
+    /// The directory that holds it, to be found there again; `None` if that is of no interest.
+    pub place: Option<String>,
+}
+
+impl From<DevId> for LocalDevice {
+    fn from(id: DevId) -> LocalDevice {
+        LocalDevice { id, place: None }
+    }
 }
 
 /// A host, by what a request has of it.
@@ -157,6 +172,24 @@ impl Tracker {
         self.observe(&[id]).await
     }
 
+    /// Forgets which disk a device is: the one that lies in its place now is taken for it and marked, unless it is marked as
+    /// another one, or is empty while the device has files on record.
+    ///
+    /// # Errors
+    /// [`Error::UnknownDevice`], [`Error::Database`].
+    pub async fn forget_mark(&self, device: DevId) -> Result<(), Error> {
+        let forget = self.db().write(move |tx| {
+            Box::pin(async move {
+                let at = DeviceRef { device, host: None };
+                found(tx, &at).await?;
+                marks::mark_forgotten(tx, device).await
+            })
+        });
+        forget.await?;
+        self.refresh_devices().await?;
+        self.observe(&[device]).await
+    }
+
     /// All devices with what was last seen of them, by number, as the database has them now.
     ///
     /// # Errors
@@ -171,18 +204,24 @@ impl Tracker {
     ///
     /// # Errors
     /// [`Error::Invalid`] if a device belongs to another host, or the address does; [`Error::Database`].
-    pub async fn register_local(&self, host: LocalHost, local: &[DevId]) -> Result<(), Error> {
-        let wanted = Arc::new((host, local.to_vec()));
+    pub async fn register_local<D>(&self, host: LocalHost, local: &[D]) -> Result<(), Error>
+    where
+        D: Clone + Into<LocalDevice>,
+    {
+        let local: Vec<LocalDevice> = local.iter().cloned().map(Into::into).collect();
+        let ids: Vec<DevId> = local.iter().map(|device| device.id).collect();
+        let wanted = Arc::new((host, local));
         let register = self.db().write(move |tx| {
             let wanted = Arc::clone(&wanted);
             Box::pin(async move {
                 let host = host_registered(tx, &wanted.0).await?;
-                devices_registered(tx, host, &wanted.1).await
+                devices_registered(tx, host, &wanted.1).await?;
+                places_recorded(tx, &wanted.1).await
             })
         });
         register.await?;
         self.refresh_devices().await?;
-        self.observe(local).await
+        self.observe(&ids).await
     }
 }
 
@@ -245,9 +284,18 @@ async fn host_registered(tx: &mut Tx, wanted: &LocalHost) -> Result<HostId, Erro
     }
 }
 
-async fn devices_registered(tx: &mut Tx, host: HostId, local: &[DevId]) -> Result<(), Error> {
-    let all = devices::devices(tx).await?;
+async fn places_recorded(tx: &mut Tx, local: &[LocalDevice]) -> Result<(), Error> {
     for device in local {
+        if let Some(place) = &device.place {
+            marks::place_recorded(tx, device.id, place).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn devices_registered(tx: &mut Tx, host: HostId, local: &[LocalDevice]) -> Result<(), Error> {
+    let all = devices::devices(tx).await?;
+    for device in local.iter().map(|device| &device.id) {
         match all.iter().find(|known| known.id == *device) {
             Some(known) if known.host == host => {}
             Some(known) => {
@@ -262,12 +310,27 @@ async fn devices_registered(tx: &mut Tx, host: HostId, local: &[DevId]) -> Resul
     Ok(())
 }
 
-/// The devices that a migrated database knows, by number. A process asks before it opens its own, so that a new directory does
-/// not take the number of a device that is away.
+/// What a migrated database knows of devices. A process asks before it opens its own, so that a new directory does not take the
+/// number of a device that is away, and no disk of another cluster is taken for one of this.
+#[derive(Debug)]
+pub struct OnRecord {
+    /// The devices, by number.
+    pub devices: Vec<Device>,
+    /// Directories in which `mogul server` found its devices last.
+    pub places: BTreeMap<DevId, String>,
+    /// The name of this cluster, once it has marked a device.
+    pub cluster: Option<String>,
+}
+
+/// Reads it.
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn devices_on_record(db: &Db) -> Result<Vec<Device>, Error> {
+pub async fn on_record(db: &Db) -> Result<OnRecord, Error> {
     let mut tx = db.reader().await?;
-    devices::devices(&mut tx).await
+    Ok(OnRecord {
+        devices: devices::devices(&mut tx).await?,
+        places: marks::places(&mut tx).await?,
+        cluster: marks::cluster(&mut tx).await?,
+    })
 }

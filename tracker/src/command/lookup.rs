@@ -186,6 +186,8 @@ impl Tracker {
         let file = self.file(domain, key).await?;
         let mut tx = self.db().reader().await?;
         let checksum = lookup::checksum_of(&mut tx, file.fid).await?;
+        drop(tx);
+        self.know_classes([(file.domain, file.class)]).await?;
         Ok((file, checksum))
     }
 
@@ -196,12 +198,16 @@ impl Tracker {
     pub async fn fid_record(&self, fid: Fid) -> Result<FidRecord, Error> {
         let mut tx = self.db().reader().await?;
         let mut replicas = replicas::replicas_of(&mut tx, &[fid]).await?;
-        Ok(FidRecord {
+        let record = FidRecord {
             devices: replicas.remove(&fid).unwrap_or_default(),
             file: lookup::file_by_fid(&mut tx, fid).await?,
             queues: lookup::queues_of(&mut tx, fid).await?,
             checksum: lookup::checksum_of(&mut tx, fid).await?,
-        })
+        };
+        drop(tx);
+        self.know_classes(record.file.iter().map(|file| (file.domain, file.class)))
+            .await?;
+        Ok(record)
     }
 
     /// Files by fid, from the one after `after` on, at most `limit` and [`FIDS_MAX`]; without their devices, and without what
@@ -211,7 +217,11 @@ impl Tracker {
     /// [`Error::Database`].
     pub async fn list_fids(&self, after: u64, limit: usize) -> Result<Vec<FoundFile>, Error> {
         let mut tx = self.db().reader().await?;
-        lookup::files_after(&mut tx, after, limit.min(FIDS_MAX)).await
+        let files = lookup::files_after(&mut tx, after, limit.min(FIDS_MAX)).await?;
+        drop(tx);
+        self.know_classes(files.iter().map(|file| (file.domain, file.class)))
+            .await?;
+        Ok(files)
     }
 }
 

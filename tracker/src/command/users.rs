@@ -1,7 +1,8 @@
 //! Users and their keys.
 //!
-//! Root is always there and has no row; its first key belongs to the process that serves S3, not to the database. More
-//! keys of root can be added like those of any user.
+//! Root is always there and has no row. Its key is in the configuration of the process; where several processes share a
+//! database and none is configured, the first tracker makes one that is in the database ([`Tracker::root_key_made`]). More keys
+//! of root can be added like those of any user.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +13,7 @@ use std::{
 use super::buckets::Page;
 use crate::{
     Error, Sharing, Tracker,
-    meta::{buckets, users},
+    meta::{Tx, buckets, settings, users},
     model::{AccessKey, Credential, SecretKey, Timestamp, User, UserId},
     rng::{self, Entropy},
 };
@@ -141,6 +142,36 @@ impl Tracker {
         Ok(())
     }
 
+    /// Whether the database holds a key of root.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn root_has_key(&self) -> Result<bool, Error> {
+        has_root_key(&mut self.db().reader().await?).await
+    }
+
+    /// Makes a key of root unless the database holds one, and answers it if it was made now. Of several processes that ask
+    /// at once, one makes it.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn root_key_made(&self) -> Result<Option<Credential>, Error> {
+        let made = Arc::new(self.new_credential(User::root(), None)?);
+        let credential = Arc::clone(&made);
+        let write = self.db().write(move |tx| {
+            let made = Arc::clone(&credential);
+            Box::pin(async move {
+                settings::run_held(tx).await?;
+                if has_root_key(tx).await? {
+                    return Ok(false);
+                }
+                users::key_added(tx, &made).await?;
+                Ok(true)
+            })
+        });
+        Ok(write.await?.then(|| (*made).clone()))
+    }
+
     /// Adds a key to a user; made if `None`.
     ///
     /// # Errors
@@ -257,6 +288,11 @@ impl Tracker {
             created: self.now(),
         })
     }
+}
+
+async fn has_root_key(tx: &mut Tx) -> Result<bool, Error> {
+    let found = users::credentials_page(tx, Some(&UserId::root()), "", 1).await?;
+    Ok(!found.is_empty())
 }
 
 /// Makes a key: an id of capital letters and digits that begins with `MG`, and a secret of URL-safe characters.

@@ -334,6 +334,7 @@ mod tests {
             mb_total: None,
             mb_used: None,
             mb_asof: None,
+            mark: None,
         };
         let tables = Tables {
             devices: vec![device],

@@ -25,6 +25,7 @@ mod driver;
 pub mod expire;
 pub mod fsck;
 pub mod join;
+mod marks;
 pub mod monitor;
 pub mod reaper;
 pub mod rebalance;

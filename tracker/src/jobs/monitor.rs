@@ -1,32 +1,38 @@
 //! Looks at the devices and publishes what it saw.
 //!
 //! All devices at once, each with a deadline of its own, each published when it has answered: a node that hangs delays
-//! nobody else. Devices of other processes are written to now and then, for some fail only then. Where others share the database, the round also reads what they have changed.
+//! nobody else. Devices of other processes are written to now and then, for some fail only then. Where others share the
+//! database, the job also reads what they have changed: at the start of a round and, while nodes let it wait, every
+//! [`PERIOD`], so that what this process knows of the cluster is never much older than that.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, future, future::Either, stream::FuturesUnordered};
 use mogul_storage::{
-    DevId, Node, NodeError,
+    DevId, Mark, Marking, Node, NodeError,
     node::{Trial, TrialFolder, Tried},
     usage::Usage,
 };
 
-use super::{Job, JobName, Next, Pace};
+use super::{
+    Job, JobName, Next, Pace,
+    marks::{FirstUse, Verdict, judge},
+};
 use crate::{
     Error, Sharing, Tracker,
     command::settings::SKIP_MKCOL,
+    error::chain,
     meta::{
         devices::{self, Fill},
-        lock,
+        lock, marks,
     },
-    model::Timestamp,
+    model::{Refusal, Timestamp},
     pace::ClientTime,
     view::{DeviceView, Figures, Observation, Observed},
 };
 
 /// How long a node may take to tell how full a device is (MogileFS `conn_timeout`).
-const DEADLINE: Duration = Duration::from_secs(2);
+pub(super) const DEADLINE: Duration = Duration::from_secs(2);
 /// How long a node may take for all files that are written to see whether it takes any. Its disk may be busy and sync them; but
 /// the next round waits for it.
 const WRITE_DEADLINE: Duration = Duration::from_secs(5);
@@ -43,6 +49,16 @@ pub const PERIOD: Duration = Duration::from_millis(2500);
 
 /// Bytes of a MiB, in which `device` counts.
 const MIB: u64 = 1 << 20;
+
+/// What came of a look at a device.
+enum Looked<'v> {
+    /// It is not used, and that is published.
+    Away,
+    /// It is used, and that is published.
+    Used(DevId, Usage),
+    /// It would be used for the first time: its node tells of this mark.
+    New(&'v DeviceView, Usage, Marking),
+}
 
 /// The job.
 #[derive(Clone)]
@@ -79,10 +95,27 @@ impl Monitor {
             .filter(|device| device.probed())
             .map(|device| self.look(device))
             .collect();
-        let mut fills = Vec::new();
-        while let Some((device, usage)) = looks.next().await {
-            fills.extend(usage.and_then(|usage| self.due(device, &usage)));
+        let (mut fills, mut new, mut marked) = (Vec::new(), Vec::new(), Vec::new());
+        while let Some(looked) = looks.next().await {
+            match looked {
+                Looked::Away => {}
+                Looked::Used(device, usage) => fills.extend(self.due(device, &usage)),
+                Looked::New(device, usage, told) => new.push((device, usage, told)),
+            }
         }
+        for (device, usage, told) in new {
+            match self.first_use(device, &told).await? {
+                FirstUse::Marked(mark) => marked.push(mark),
+                FirstUse::Unmarked => {}
+                FirstUse::Refused(refusal) => {
+                    self.refuse(device, refusal);
+                    continue;
+                }
+            }
+            self.use_device(device, &usage).await;
+            fills.extend(self.due(device.device.id, &usage));
+        }
+        self.record_marks(marked).await?;
         if fills.is_empty() {
             return Ok(());
         }
@@ -100,34 +133,99 @@ impl Monitor {
         self.0.refresh_devices().await
     }
 
-    /// Looks at a device and publishes what it saw; answers how full it is if it tells in time.
-    async fn look(&self, before: &DeviceView) -> (DevId, Option<Usage>) {
+    /// Reads what other processes have changed, every period, until that fails.
+    async fn keep_fresh(&self) -> Error {
+        loop {
+            self.0.clock().sleep(PERIOD).await;
+            if let Err(failed) = self.0.refresh_all().await {
+                return failed;
+            }
+        }
+    }
+
+    /// Looks at a device and publishes what it saw, but of one that is used for the first time.
+    async fn look<'v>(&self, before: &'v DeviceView) -> Looked<'v> {
         let device = before.device.id;
         let Some(node) = self.0.nodes().get(device) else {
             self.publish(device, unreachable());
-            return (device, None);
+            return Looked::Away;
         };
-        let usage = match self.in_time(DEADLINE, node.usage(device)).await {
-            Ok(usage) => usage,
+        let (usage, told) = match self.in_time(DEADLINE, node.look(device)).await {
+            Ok(seen) => seen,
+            Err(NodeError::NoDevice) if before.device.mark.is_some() => {
+                self.refuse(before, Refusal::NotThere);
+                return Looked::Away;
+            }
             Err(error) => {
                 if before.observed != Observed::Unreachable {
-                    tracing::warn!(devid = device.get(), error, "device became unreachable");
+                    tracing::warn!(
+                        devid = device.get(),
+                        error = chain(&error),
+                        "device became unreachable"
+                    );
                 }
                 self.publish(device, unreachable());
-                return (device, None);
+                return Looked::Away;
             }
         };
-        let figures = self.age(before, &usage);
+        match judge(&before.device, &told) {
+            Verdict::New => Looked::New(before, usage, told),
+            Verdict::Refused(refusal) => {
+                self.refuse(before, refusal);
+                Looked::Away
+            }
+            Verdict::Known => {
+                self.use_device(before, &usage).await;
+                Looked::Used(device, usage)
+            }
+        }
+    }
+
+    /// Puts marks on record, and from then on asks for these disks alone.
+    async fn record_marks(&self, marked: Vec<Mark>) -> Result<(), Error> {
+        if marked.is_empty() {
+            return Ok(());
+        }
+        let (marked, now) = (Arc::new(marked), self.0.now());
+        let write = self.0.db().write(move |tx| {
+            let marked = Arc::clone(&marked);
+            Box::pin(async move {
+                for mark in &*marked {
+                    marks::mark_recorded(tx, mark, now).await?;
+                }
+                Ok(())
+            })
+        });
+        write.await?;
+        self.0.refresh_devices().await
+    }
+
+    /// Publishes that the disk in a device's place is not used.
+    fn refuse(&self, before: &DeviceView, refusal: Refusal) {
+        if before.refused != Some(refusal) {
+            tracing::error!(devid = before.device.id.get(), reason = %refusal, "device refused; docs/cluster.md says what to do");
+        }
+        let seen = Observation {
+            refused: Some(refusal),
+            ..unreachable()
+        };
+        self.publish(before.device.id, seen);
+    }
+
+    /// Sees whether a device takes files, and publishes it.
+    async fn use_device(&self, before: &DeviceView, usage: &Usage) {
+        let device = before.device.id;
+        let figures = self.age(before, usage);
         let mut seen = Observation {
             state: before.observed,
             free_bytes: self.believes(before, figures).then_some(usage.available_bytes),
-            rejects_bad_md5: None,
             tried: before.tried,
             clients: usage.clients.map(|spent| ClientTime {
                 spent,
                 at: self.0.now(),
             }),
             figures: Some(figures),
+            ..Observation::default()
         };
         if !before.may_be_written() {
             seen.state = Observed::Readable;
@@ -139,11 +237,11 @@ impl Monitor {
         } else if seen
             .tried
             .is_none_or(|tried| tried.until(self.0.now()) >= TRY_EVERY)
+            && let Some(node) = self.0.nodes().get(device)
         {
             self.try_writing(&node, before, &mut seen).await;
         }
         self.publish(device, seen);
-        (device, Some(usage))
     }
 
     /// Since when a device tells these figures.
@@ -205,7 +303,11 @@ impl Monitor {
             Ok(None) | Err(_) => Observed::Readable,
         };
         if let (Err(error), false) = (&tried, before.observed == Observed::Readable) {
-            tracing::warn!(devid = device.get(), error, "device takes no files");
+            tracing::warn!(
+                devid = device.get(),
+                error = chain(error),
+                "device takes no files"
+            );
         }
         seen.rejects_bad_md5 = tried.ok().flatten().flatten();
     }
@@ -214,15 +316,20 @@ impl Monitor {
         self.0.0.view.update(|view| view.with_observation(device, seen));
     }
 
-    async fn in_time<T>(
+    /// What the monitor belongs to.
+    pub(super) fn tracker(&self) -> &Tracker {
+        &self.0
+    }
+
+    pub(super) async fn in_time<T>(
         &self,
         deadline: Duration,
         asked: impl Future<Output = Result<T, NodeError>>,
-    ) -> Result<T, String> {
-        let asked = std::pin::pin!(asked);
+    ) -> Result<T, NodeError> {
+        let asked = pin!(asked);
         match future::select(asked, self.0.clock().sleep(deadline)).await {
-            Either::Left((answer, _)) => answer.map_err(|error| error.to_string()),
-            Either::Right(_) => Err("no answer in time".to_owned()),
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => Err(NodeError::Unreachable("no answer in time".into())),
         }
     }
 
@@ -254,10 +361,19 @@ impl Job for Monitor {
 
     async fn step(&mut self) -> Result<Next, Error> {
         match self.0.sharing() {
-            Sharing::Alone => self.0.refresh_devices().await?,
-            Sharing::Shared => self.0.refresh_all().await?,
+            Sharing::Alone => {
+                self.0.refresh_devices().await?;
+                self.observe().await?;
+            }
+            Sharing::Shared => {
+                self.0.refresh_all().await?;
+                let (round, fresh) = (pin!(self.observe()), pin!(self.keep_fresh()));
+                match future::select(round, fresh).await {
+                    Either::Left((seen, _)) => seen?,
+                    Either::Right((failed, _)) => return Err(failed),
+                }
+            }
         }
-        self.observe().await?;
         Ok(Next::Idle)
     }
 

@@ -29,10 +29,20 @@ const LIST: usize = 1_000;
 /// How often there is a look without a wake.
 pub const PERIOD: Duration = Duration::from_secs(30);
 
+/// Whose fids are ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// Those of this process and of dead ones.
+    All,
+    /// Those of this process.
+    Own,
+}
+
 /// The job.
 #[derive(Clone)]
 pub struct Sweep {
     tracker: Tracker,
+    reach: Reach,
     /// Devices that were asked for a block; lost with the process, and then asked again.
     asked: BTreeSet<(Fid, DevId)>,
     renewed: Option<Timestamp>,
@@ -42,8 +52,19 @@ impl Sweep {
     /// The job of a tracker.
     #[must_use]
     pub fn new(tracker: &Tracker) -> Sweep {
+        Sweep::reaching(tracker, Reach::All)
+    }
+
+    /// The job of a gateway: what dead processes left is the trackers' business.
+    #[must_use]
+    pub fn of_own(tracker: &Tracker) -> Sweep {
+        Sweep::reaching(tracker, Reach::Own)
+    }
+
+    fn reaching(tracker: &Tracker, reach: Reach) -> Sweep {
         Sweep {
             tracker: tracker.at_work(),
+            reach,
             asked: BTreeSet::new(),
             renewed: None,
         }
@@ -157,6 +178,9 @@ impl Job for Sweep {
             return Ok(Next::Again);
         }
         self.renew().await?;
+        if self.reach == Reach::Own {
+            return Ok(Next::Idle);
+        }
         for block in self.dead_blocks().await? {
             if self.sweep(&block).await? {
                 return Ok(Next::Again);

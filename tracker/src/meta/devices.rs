@@ -13,8 +13,8 @@ use crate::{
 };
 
 const ALL: Sql = sql(
-    "select devid, hostid, status, weight, mb_total, mb_used, mb_asof \
-     from device order by devid limit 65536",
+    "select d.devid, d.hostid, d.status, d.weight, d.mb_total, d.mb_used, d.mb_asof, m.mark \
+     from device d left join mogul_mark m on m.devid = d.devid order by d.devid limit 65536",
 );
 
 /// All devices.
@@ -128,6 +128,13 @@ fn device_row(row: &Row) -> Result<Device, Error> {
         mb_total: opt_number_of(row, 4)?,
         mb_used: opt_number_of(row, 5)?,
         mb_asof: row.opt_int(6)?,
+        mark: match row.opt_text(7)? {
+            Some(text) => Some(
+                text.parse()
+                    .map_err(|_| Error::Internal(format!("'{text}' is no mark of a device")))?,
+            ),
+            None => None,
+        },
     })
 }
 

@@ -50,6 +50,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0003_tokens.sql"),
     migration!("0004_digests.sql"),
     migration!("0005_absent.sql"),
+    migration!("0006_marks.sql"),
 ];
 
 /// Makes or upgrades the tables: see [`Db::migrate`].

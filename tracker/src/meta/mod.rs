@@ -32,6 +32,7 @@ pub(crate) mod ids;
 pub mod listing;
 pub(crate) mod lock;
 pub mod lookup;
+pub(crate) mod marks;
 mod migrate;
 pub(crate) mod objects;
 pub(crate) mod queues;

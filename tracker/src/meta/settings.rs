@@ -67,7 +67,8 @@ pub async fn number_of(tx: &mut Tx, field: &str) -> Result<u64, DbError> {
 const HELD: Sql = sql("select field from server_settings where field = 'schema_version' for update")
     .sqlite("select field from server_settings where field = 'schema_version'");
 
-/// Holds the state of background runs (fsck, rebalance) until the transaction ends: several trackers take turns.
+/// Holds the state of background runs (fsck, rebalance), and the right to make root's first key, until the transaction
+/// ends: several trackers take turns.
 ///
 /// # Errors
 /// [`DbError::Statement`].

@@ -1,6 +1,8 @@
 //! Hosts and devices as the tables have them; what the monitor saw of them is in [`crate::view`].
 
-use mogul_storage::DevId;
+use std::fmt;
+
+use mogul_storage::{DevId, Mark};
 
 /// `hostid`: the number of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -130,4 +132,36 @@ pub struct Device {
     pub mb_used: Option<u64>,
     /// When the two were read, unix seconds.
     pub mb_asof: Option<i64>,
+    /// Which disk it is, once it has been marked.
+    pub mark: Option<Mark>,
+}
+
+/// Why the disk that lies in the place of a device is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The node does not have the device's directory, or another disk was mounted over it.
+    NotThere,
+    /// It has no mark, but the device has one.
+    Unmarked,
+    /// It has no mark and no files, but the device has files on record.
+    Empty,
+    /// It is a device of another cluster.
+    OtherCluster,
+    /// It is another device of this cluster.
+    OtherDevice(DevId),
+    /// It was this device before another disk was.
+    EarlierDisk,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NotThere => f.write_str("the node does not have it: is the disk mounted?"),
+            Refusal::Unmarked => f.write_str("the disk has no mark: it is not mounted, or is a new one"),
+            Refusal::Empty => f.write_str("the disk is empty, but the device has files on record"),
+            Refusal::OtherCluster => f.write_str("the disk belongs to another cluster"),
+            Refusal::OtherDevice(other) => write!(f, "the disk is dev{other}"),
+            Refusal::EarlierDisk => f.write_str("the disk was replaced by another one under this number"),
+        }
+    }
 }

@@ -19,7 +19,7 @@ mod zone;
 pub use absence::{Absence, Phase};
 pub use bucket::Bucket;
 pub use class::{Ack, Class, ClassId, ClassName, Degraded};
-pub use cluster::{Device, DeviceStatus, Host, HostId, HostStatus};
+pub use cluster::{Device, DeviceStatus, Host, HostId, HostStatus, Refusal};
 pub use domain::{Domain, DomainId, DomainName};
 pub use fsck::{Finding, FsckCode, FsckScope, FsckStatus, Logged};
 pub use key::{Key, KeyError};

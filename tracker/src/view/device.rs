@@ -1,7 +1,7 @@
 //! A device in the view: its row, the state of its host, and what was seen of it.
 
 use crate::{
-    model::{Device, DeviceStatus, HostStatus, Timestamp, ZoneName},
+    model::{Device, DeviceStatus, HostStatus, Refusal, Timestamp, ZoneName},
     pace::{Busyness, ClientTime},
 };
 
@@ -30,6 +30,8 @@ pub struct DeviceView {
     pub figures: Option<Figures>,
     /// When it was last seen, if it has stayed away for so long that its copies do not count.
     pub absent: Option<Timestamp>,
+    /// Why the disk in its place is not used; it counts as unreachable then.
+    pub refused: Option<Refusal>,
 }
 
 /// The age of what a node tells of a device.
@@ -70,6 +72,8 @@ pub struct Observation {
     pub clients: Option<ClientTime>,
     /// The age of the figures, if it told.
     pub figures: Option<Figures>,
+    /// Why the disk in its place is not used.
+    pub refused: Option<Refusal>,
 }
 
 impl DeviceView {

@@ -239,6 +239,7 @@ impl ClusterView {
             device.figures = seen.figures.or(device.figures);
             device.rejects_bad_md5 = seen.rejects_bad_md5.or(device.rejects_bad_md5);
             device.tried = seen.tried;
+            device.refused = seen.refused;
             device.was_busy_until(seen.clients);
         }
         view
@@ -279,6 +280,7 @@ fn merge_devices(
             busyness: before.map(|before| before.busyness).unwrap_or_default(),
             figures: before.and_then(|before| before.figures),
             absent: before.and_then(|before| before.absent),
+            refused: before.and_then(|before| before.refused),
             device,
         };
         (merged.device.id, merged)

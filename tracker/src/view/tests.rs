@@ -25,6 +25,7 @@ fn device(id: u32, host: u32, status: DeviceStatus) -> Device {
         mb_total: None,
         mb_used: None,
         mb_asof: None,
+        mark: None,
     }
 }
 

@@ -169,6 +169,23 @@ async fn root_is_always_there_and_can_have_more_keys() {
 }
 
 #[tokio::test]
+async fn of_several_processes_that_find_no_key_of_root_one_makes_it() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1]]).await;
+        let tracker = &world.tracker;
+        assert!(!tracker.root_has_key().await.unwrap());
+
+        let asked = futures_util::future::join_all((0..4).map(|_| tracker.root_key_made())).await;
+
+        let made: Vec<_> = asked.into_iter().filter_map(Result::unwrap).collect();
+        assert_eq!(made.len(), 1);
+        assert_eq!(tracker.credential(&made[0].access_key).await.unwrap(), made[0]);
+        assert!(tracker.root_has_key().await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn users_are_listed_by_name_in_pages() {
     let world = World::new(&[&[1]]).await;
     for name in ["carl", "ann", "bob"] {

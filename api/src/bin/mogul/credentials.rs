@@ -1,4 +1,5 @@
-//! Root's key: given by the operator, else made at the first start and kept in the first data directory.
+//! Root's key: given by the operator, else made at the first start and kept in the first data directory, or, where several
+//! processes share a database, in that ([`mogul_tracker::Tracker::root_key_made`]).
 
 use std::{
     fs::File,
@@ -9,7 +10,7 @@ use std::{
 
 use mogul_tracker::{
     command::users::generate_key,
-    model::{AccessKey, SecretKey},
+    model::{AccessKey, Credential, SecretKey, Timestamp, User},
     rng::Entropy,
 };
 use serde::{Deserialize, Serialize};
@@ -117,20 +118,26 @@ struct Stored {
 }
 
 impl RootKey {
-    /// The key that the operator gave, else one that nobody knows: of a process without a directory of its own. Then the admin
-    /// port is open to bearers of tokens alone.
+    /// The key that the operator gave.
     ///
     /// # Errors
     /// Any [`CredentialsError`].
-    pub(crate) fn given_or_unknown(
-        config: &Config,
-        entropy: &dyn Entropy,
-    ) -> Result<RootKey, CredentialsError> {
-        let (access_key, secret_key) = generate_key(entropy);
-        Ok(given(config)?.unwrap_or(RootKey {
-            access_key,
-            secret_key,
-        }))
+    pub(crate) fn given(config: &Config) -> Result<Option<RootKey>, CredentialsError> {
+        let access = one_of(
+            "root.access_key",
+            config.root_access_key.clone(),
+            config.root_access_key_file.as_deref(),
+        )?;
+        let secret = one_of(
+            "root.secret_key",
+            config.root_secret_key.as_ref().map(|secret| secret.0.clone()),
+            config.root_secret_key_file.as_deref(),
+        )?;
+        match (access, secret) {
+            (None, None) => Ok(None),
+            (Some(access), Some(secret)) => RootKey::check(access, secret).map(Some),
+            (Some(_), None) | (None, Some(_)) => Err(CredentialsError::Half),
+        }
     }
 
     /// The key that the operator gave, else the one in `dir`, else a new one, which is then kept in `dir`.
@@ -142,7 +149,7 @@ impl RootKey {
         dir: &Path,
         entropy: &dyn Entropy,
     ) -> Result<(RootKey, Origin), CredentialsError> {
-        if let Some(given) = given(config)? {
+        if let Some(given) = RootKey::given(config)? {
             return Ok((given, Origin::Given));
         }
         if let Some(kept) = RootKey::read(dir)? {
@@ -238,10 +245,10 @@ impl RootKey {
             .map_err(failed("write", &path))
     }
 
-    /// What the operator types next, printed once.
-    pub(crate) fn welcome(&self, endpoint: &str, region: &str, dir: &Path) -> String {
+    /// What the operator types next, printed once. `kept` is where the key is from now on.
+    pub(crate) fn welcome(&self, kept: &str, endpoint: &str, region: &str) -> String {
         format!(
-            "Root credentials were made and stored in {file} (this is the only time they are printed):
+            "Root credentials were made and stored in {kept} (this is the only time they are printed):
 
   export AWS_ACCESS_KEY_ID={access}
   export AWS_SECRET_ACCESS_KEY={secret}
@@ -249,29 +256,25 @@ impl RootKey {
   export AWS_ENDPOINT_URL={endpoint}
   aws s3 mb s3://my-first-bucket
 ",
-            file = dir.join(FILE).display(),
             access = self.access_key.0,
             secret = self.secret_key.0,
         )
     }
+
+    /// The file that keeps the key below a directory.
+    pub(crate) fn file(dir: &Path) -> String {
+        dir.join(FILE).display().to_string()
+    }
 }
 
-/// The key from the configuration.
-fn given(config: &Config) -> Result<Option<RootKey>, CredentialsError> {
-    let access = one_of(
-        "root.access_key",
-        config.root_access_key.clone(),
-        config.root_access_key_file.as_deref(),
-    )?;
-    let secret = one_of(
-        "root.secret_key",
-        config.root_secret_key.as_ref().map(|secret| secret.0.clone()),
-        config.root_secret_key_file.as_deref(),
-    )?;
-    match (access, secret) {
-        (None, None) => Ok(None),
-        (Some(access), Some(secret)) => RootKey::check(access, secret).map(Some),
-        (Some(_), None) | (None, Some(_)) => Err(CredentialsError::Half),
+impl From<&RootKey> for Credential {
+    fn from(key: &RootKey) -> Credential {
+        Credential {
+            access_key: key.access_key.clone(),
+            secret_key: key.secret_key.clone(),
+            user: User::root(),
+            created: Timestamp::default(),
+        }
     }
 }
 

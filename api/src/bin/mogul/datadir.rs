@@ -1,10 +1,11 @@
 //! The data directories that `mogul server` is given: one device in each, the database and root's key in the first.
 //!
-//! A DIR keeps the number of the `devN` below it for life; a new one gets the next free number. What is below `devN` is
-//! the business of `mogul-storage`.
+//! A DIR keeps the number of the `devN` below it for life; a new one gets the next free number. One that is empty, but held
+//! a device when the server last ran, is not new: its disk is not mounted. What is below `devN` is the business of
+//! `mogul-storage`.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs::{File, TryLockError},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -82,6 +83,26 @@ pub(crate) struct DataDirs {
     dirs: Vec<DataDir>,
 }
 
+/// A directory and the device that belongs there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The directory.
+    pub(crate) dir: PathBuf,
+    /// The device.
+    pub(crate) device: DevId,
+    /// Whether it is there.
+    pub(crate) presence: Presence,
+}
+
+/// Whether a device is in its directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// It was there, or is to be made.
+    Here,
+    /// It was there when the server last ran.
+    Away,
+}
+
 /// One data directory.
 #[derive(Debug)]
 struct DataDir {
@@ -155,20 +176,38 @@ impl DataDirs {
         self.first().join(DATABASE)
     }
 
-    /// Each directory with the number of its device. A directory that holds none gets the smallest that is neither on
-    /// another nor among `taken`: a device that is on record but not here now must not be taken for a new, empty one.
-    pub(crate) fn devices(&self, taken: impl Iterator<Item = DevId>) -> Vec<(PathBuf, DevId)> {
+    /// Each directory with its device. One that holds none has the device that it held when the server last ran (`places`); else
+    /// it gets the smallest number that is neither on another nor among `taken`: a device that is on record but not here now
+    /// must not be taken for a new, empty one.
+    pub(crate) fn devices(
+        &self,
+        taken: impl Iterator<Item = DevId>,
+        places: &BTreeMap<DevId, String>,
+    ) -> Vec<Place> {
+        let here: BTreeSet<DevId> = self.dirs.iter().filter_map(|dir| dir.device).collect();
+        let held = |dir: &Path| {
+            let mut away = places.iter().filter(|(device, _)| !here.contains(*device));
+            away.find(|(_, place)| Path::new(place) == dir)
+                .map(|(device, _)| *device)
+        };
         let mut used: BTreeSet<DevId> = taken
-            .chain(self.dirs.iter().filter_map(|dir| dir.device))
+            .chain(here.iter().copied())
+            .chain(places.keys().copied())
             .collect();
-        self.dirs
-            .iter()
-            .map(|dir| {
-                let device = dir.device.unwrap_or_else(|| next_free(&used));
-                used.insert(device);
-                (dir.path.clone(), device)
-            })
-            .collect()
+        let mut place = |dir: &DataDir| {
+            let (device, presence) = match (dir.device, held(&dir.path)) {
+                (Some(device), _) => (device, Presence::Here),
+                (None, Some(device)) => (device, Presence::Away),
+                (None, None) => (next_free(&used), Presence::Here),
+            };
+            used.insert(device);
+            Place {
+                dir: dir.path.clone(),
+                device,
+                presence,
+            }
+        };
+        self.dirs.iter().map(&mut place).collect()
     }
 
     fn check_numbers(&self) -> Result<(), DataDirError> {
@@ -289,8 +328,9 @@ mod tests {
 
     fn numbers(paths: &[PathBuf], taken: &[u32]) -> Vec<u32> {
         let dirs = DataDirs::open(paths).unwrap();
-        let devices = dirs.devices(taken.iter().filter_map(|number| DevId::new(*number)));
-        devices.iter().map(|(_, device)| device.get()).collect()
+        let taken = taken.iter().filter_map(|number| DevId::new(*number));
+        let places = dirs.devices(taken, &BTreeMap::new());
+        places.iter().map(|place| place.device.get()).collect()
     }
 
     #[test]
@@ -315,6 +355,27 @@ mod tests {
         std::fs::create_dir_all(paths[0].join("dev1")).unwrap();
 
         assert_eq!(numbers(&paths, &[1, 2]), [1, 3]);
+    }
+
+    #[test]
+    fn an_empty_directory_that_held_a_device_is_not_taken_for_a_new_one() {
+        let (_folder, paths) = dirs(&["a", "b", "c"]);
+        std::fs::create_dir_all(paths[0].join("dev1")).unwrap();
+        let dirs = DataDirs::open(&paths).unwrap();
+        let device = |number| DevId::new(number).unwrap();
+        let place = |path: &PathBuf| path.canonicalize().unwrap().display().to_string();
+        let held = BTreeMap::from([(device(1), place(&paths[1])), (device(2), place(&paths[1]))]);
+
+        let found = dirs.devices(held.keys().copied(), &held);
+
+        let seen: Vec<_> = found
+            .iter()
+            .map(|place| (place.device.get(), place.presence))
+            .collect();
+        assert_eq!(
+            seen,
+            [(1, Presence::Here), (2, Presence::Away), (3, Presence::Here)]
+        );
     }
 
     #[test]

@@ -26,6 +26,7 @@ use tokio::runtime::Builder;
 
 use crate::{
     assemble::{
+        gateway::{Gateway, GatewayArgs},
         store::{Store, StoreArgs},
         tracker::{TrackerArgs, TrackerRole},
     },
@@ -50,6 +51,8 @@ struct Cli {
 enum Command {
     /// Serves S3 from these directories.
     Server(assemble::server::ServerArgs),
+    /// Serves S3 over a database: a gateway of a cluster.
+    S3(GatewayArgs),
     /// Serves the files of devices to trackers.
     Store(StoreArgs),
     /// Serves the tracker port over a database.
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
     }
     match Cli::parse().command {
         Command::Server(args) => serve(assemble::server::start(args), assemble::server::Server::serve),
+        Command::S3(args) => serve(assemble::gateway::start(args), Gateway::serve),
         Command::Store(args) => store(args.understood()),
         Command::Tracker(args) => tracker(args.understood()),
         Command::Links(args) => told(originals::links::make(&args)),

@@ -192,10 +192,12 @@ fn anonymous(head: &RequestHead) -> Result<Authenticated, S3Error> {
     })
 }
 
-/// The credential of a key: root's from the configuration, all others from the tracker.
+/// The credential of a key: root's of the configuration, all others from the tracker.
 async fn credential_of(s3: &S3, key: &AccessKey) -> Result<mogul_tracker::model::Credential, S3Error> {
-    if *key == s3.config.root.access_key {
-        return Ok(s3.config.root.clone());
+    if let Some(root) = &s3.config.root
+        && *key == root.access_key
+    {
+        return Ok(root.clone());
     }
     match s3.tracker.credential(key).await {
         Ok(credential) => Ok(credential),

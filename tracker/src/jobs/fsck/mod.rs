@@ -211,13 +211,16 @@ impl Fsck {
         let nowhere = recorded.iter().filter(|file| file.on.is_empty());
         let nowhere: Vec<Fid> = nowhere.map(|file| file.file.fid).collect();
         let in_parts = segments::unjoined(&mut tx, &nowhere).await?;
+        drop(tx);
+        let classes = recorded.iter().map(|file| (file.file.domain, file.file.class));
+        self.0.know_classes(classes).await?;
         let mut court = Court::new(&self.0, rules);
         let checked_in = if court.wants_checksums(&recorded) {
+            let mut tx = self.0.db().reader().await?;
             meta::checksums_of(&mut tx, &fids).await?.into_keys().collect()
         } else {
             BTreeSet::new()
         };
-        drop(tx);
         let looked_at = match &batch {
             Batch::Range(range) => Done::files(range.last.saturating_sub(range.after)),
             Batch::Files(fids) => Done::files(fids.len()),

@@ -148,6 +148,8 @@ impl Replicate {
 
     /// Makes and drops copies until the policy is content. Devices that did not take one are added to `failed`.
     async fn satisfy(&self, work: &mut Work, failed: &mut Vec<DevId>) -> Result<End, Error> {
+        let file = &work.file;
+        self.0.know_classes([(file.domain, file.class)]).await?;
         let class = self.0.class_of(&work.file);
         for _ in 0..CHANGES_MAX {
             if work.on.is_empty() {

@@ -68,7 +68,9 @@ impl Replicate {
         to: &[DevId],
         failed: &mut Vec<DevId>,
     ) -> Result<Relocated, Error> {
-        let class = self.0.class_of(&work.file);
+        let file = &work.file;
+        self.0.know_classes([(file.domain, file.class)]).await?;
+        let class = self.0.class_of(file);
         for _ in 0..CHANGES_MAX {
             work.on = self.replicas(work.file.fid).await?;
             if !work.on.contains(&from) {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::engines::for_each_engine;
 use crate::meta::{
     Sql, absences, buckets, checksums, classes, create, devices, digests, domains, fid_blocks, files, fsck,
-    hosts, listing, lock, lookup, migrate, objects, queues, replicas, segments, settings, tempfiles, tokens,
-    uploads, users, work,
+    hosts, listing, lock, lookup, marks, migrate, objects, queues, replicas, segments, settings, tempfiles,
+    tokens, uploads, users, work,
 };
 
 /// The statements of each module, by the name of its file.
@@ -26,6 +26,7 @@ const CATALOGUE: &[(&str, &[(&str, Sql)])] = &[
     ("listing.rs", listing::STATEMENTS),
     ("lock.rs", lock::STATEMENTS),
     ("lookup.rs", lookup::STATEMENTS),
+    ("marks.rs", marks::STATEMENTS),
     ("migrate.rs", migrate::STATEMENTS),
     ("objects.rs", objects::STATEMENTS),
     ("queues.rs", queues::STATEMENTS),

@@ -8,13 +8,7 @@ use mogul_api::{
     mogile::{self, Watchers},
     s3::{Parts as S3Parts, Regions, S3, S3Config},
 };
-use mogul_tracker::{
-    Tracker,
-    clock::SystemClock,
-    jobs::Driver,
-    model::{Credential, Timestamp, User},
-    rng::SystemEntropy,
-};
+use mogul_tracker::{Tracker, clock::SystemClock, jobs::Driver, model::Credential, rng::SystemEntropy};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::Life;
@@ -30,8 +24,8 @@ pub(super) struct Faces {
     pub(super) config: Config,
     /// The domain.
     pub(super) tracker: Tracker,
-    /// Root's key.
-    pub(super) root: RootKey,
+    /// Root's key, if it is not in the database.
+    pub(super) root: Option<RootKey>,
     /// What all faces count.
     pub(super) metrics: Metrics,
     /// Who is told what is logged.
@@ -58,12 +52,7 @@ impl Faces {
                 region: self.config.s3_region.clone(),
                 regions: Regions::default(),
                 domains: domains.map(|domain| domain.to_lowercase()).collect(),
-                root: Credential {
-                    access_key: self.root.access_key.clone(),
-                    secret_key: self.root.secret_key.clone(),
-                    user: User::root(),
-                    created: Timestamp::default(),
-                },
+                root: self.root.as_ref().map(Credential::from),
                 scheme: self.scheme.clone(),
                 put_bytes_max: S3Config::PUT_BYTES_MAX_DEFAULT,
                 accel: self.config.accel(),

@@ -35,6 +35,15 @@ const JOIN_PERIOD: Duration = Duration::from_secs(5);
 /// How long background work may take to finish its step when the process stops.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Starts the jobs of a gateway: it keeps its view fresh and ends its own fids. All else is found in the database by the
+/// trackers.
+pub(super) fn start_of_gateway(tracker: &Tracker) -> Driver {
+    let driver = Driver::new(tracker);
+    driver.spawn(&Monitor::new(tracker), 1, monitor::PERIOD);
+    driver.spawn(&Sweep::of_own(tracker), 1, sweep::PERIOD);
+    driver
+}
+
 /// Starts all jobs.
 pub(super) fn start(tracker: &Tracker) -> Driver {
     let driver = Driver::new(tracker);

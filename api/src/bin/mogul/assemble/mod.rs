@@ -2,9 +2,10 @@
 //!
 //! Everything that an operator can have asked wrongly is found before the first port is served: `start` fails, and nothing
 //! that a client could have seen was there. [`server`] is all roles in one process, [`store`] a storage node, [`tracker`] all
-//! that has the database but S3.
+//! that has the database but S3, which is [`gateway`].
 
 mod faces;
+pub(crate) mod gateway;
 mod jobs;
 mod node;
 pub(crate) mod server;
@@ -20,6 +21,7 @@ use std::{
 };
 
 use anyhow::Context;
+use http::uri::Scheme;
 use mogul_api::mogile::Watchers;
 use mogul_storage::{
     DevId, Node,
@@ -38,9 +40,13 @@ use tracing::{info, warn};
 
 use crate::{
     config::{Config, Flags},
+    credentials,
     listen::{HeaderNames, Limits, Listener, Serving},
     logging,
-    originals::Given,
+    originals::{
+        Given,
+        dsn::{self, Login},
+    },
     shutdown::{Finish, Signals},
     tls::Tls,
 };
@@ -48,6 +54,9 @@ use crate::{
 /// Threads that wait for disks. A durable write holds one while the device syncs, and the more of them wait together the
 /// more the device's journal merges (reference/technology.md, "Durable small files").
 pub(crate) const BLOCKING_THREADS_MAX: usize = 128;
+
+/// Copies that the class `default` of a cluster keeps if nobody says otherwise, as in the original.
+const COPIES: u8 = 2;
 
 /// The life of a role that serves.
 #[derive(Debug, Default)]
@@ -116,6 +125,36 @@ fn warn_if_open(port: &Listener, key: &'static str, config: &Config) {
     if config.trusted_networks.is_open() && !port.address().ip().is_loopback() {
         let address = port.address();
         warn!(%address, key, "whoever reaches this port may change and delete files; set trusted.networks");
+    }
+}
+
+/// Opens the database that several processes share, and brings it up to date.
+async fn open_database(config: &Config) -> anyhow::Result<Db> {
+    let text = config.db_url.as_ref().map(|url| url.0.as_str());
+    let text = text.context("no database is named: set db.url (--db), or name a configuration file (-c)")?;
+    let password = credentials::one_of(
+        "db.password",
+        config.db_password.as_ref().map(|password| password.0.clone()),
+        config.db_password_file.as_deref(),
+    )?;
+    let login = Login {
+        user: config.db_user.as_deref(),
+        password: password.as_deref(),
+    };
+    let opened = async {
+        let named = dsn::database(text, login).map_err(anyhow::Error::msg)?;
+        let db = Db::open(named).await?;
+        db.migrate().await?;
+        anyhow::Ok(db)
+    };
+    opened.await.context("db.url")
+}
+
+/// What the ports for S3 and administration speak.
+fn scheme(tls: Option<&Tls>) -> Scheme {
+    match tls {
+        Some(_) => Scheme::HTTPS,
+        None => Scheme::HTTP,
     }
 }
 

@@ -5,17 +5,16 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use http::uri::Scheme;
 use mogul_api::{admin, mogile::Watchers};
 use mogul_storage::{DevId, Device, Devices, local};
 use mogul_tracker::{
     Tracker,
-    command::devices::{LocalHost, devices_on_record},
+    command::devices::{LocalDevice, LocalHost, on_record},
     jobs::Driver,
     meta::{Db, DbConfig},
     rng::SystemEntropy,
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{
     Begun, Life, begin,
@@ -27,7 +26,7 @@ use super::{
 use crate::{
     config::{Config, Flags},
     credentials::{Origin, RootKey},
-    datadir::DataDirs,
+    datadir::{DataDirs, Place, Presence},
     listen::{Listener, Serving},
     originals::Given,
     shutdown::{Finish, Signals},
@@ -85,7 +84,7 @@ pub(crate) async fn start(args: ServerArgs) -> anyhow::Result<Server> {
     } = begin(&Given::default(), args.config.as_deref(), &args.flags)?;
     if config.db_url.is_some() {
         bail!(
-            "mogul server keeps its database in the first DIR: leave db.url out, or run mogul tracker and mogul store"
+            "mogul server keeps its database in the first DIR: leave db.url out, or run mogul tracker, mogul s3 and mogul store"
         );
     }
 
@@ -99,12 +98,13 @@ pub(crate) async fn start(args: ServerArgs) -> anyhow::Result<Server> {
     let dirs = DataDirs::open(&args.dirs)?;
     let (root, origin) = RootKey::obtain(&config, dirs.first(), &SystemEntropy)?;
     let db = open_database(&dirs).await?;
-    let places = dirs.devices(devices_on_record(&db).await?.into_iter().map(|device| device.id));
-    let devices = Arc::new(open_devices(&places, &config)?);
+    let known = on_record(&db).await?;
+    let places = dirs.devices(known.devices.iter().map(|device| device.id), &known.places);
+    let devices = Arc::new(open_devices(&places, known.cluster.as_deref(), &config)?);
     let tracker = open_tracker(db, &devices, &places, &config).await?;
-    let numbers: Vec<DevId> = places.iter().map(|(_, device)| *device).collect();
+    let local: Vec<LocalDevice> = places.iter().map(local_device).collect();
     tracker
-        .register_local(local_host(ports.node.http()), &numbers)
+        .register_local(local_host(ports.node.http()), &local)
         .await
         .context("cannot register the devices")?;
     Ok(Server {
@@ -189,20 +189,13 @@ impl Server {
         Faces {
             config: self.config.clone(),
             tracker: self.tracker.clone(),
-            root: self.root.clone(),
+            root: Some(self.root.clone()),
             metrics: mogul_api::metrics::Metrics::default(),
             watchers: self.watchers.clone(),
             driver: Arc::clone(driver),
-            scheme: self.scheme(),
+            scheme: super::scheme(self.tls.as_ref()),
             asked: life.asked.clone(),
             tasks: life.tasks.clone(),
-        }
-    }
-
-    fn scheme(&self) -> Scheme {
-        match self.tls {
-            Some(_) => Scheme::HTTPS,
-            None => Scheme::HTTP,
         }
     }
 
@@ -224,14 +217,17 @@ impl Server {
     fn greet(&self) {
         let endpoint = format!(
             "{}://{}",
-            self.scheme(),
+            super::scheme(self.tls.as_ref()),
             super::reachable(self.ports.s3.address())
         );
         match self.origin {
             Origin::Made => println!(
                 "{}",
-                self.root
-                    .welcome(&endpoint, &self.config.s3_region, self.dirs.first())
+                self.root.welcome(
+                    &RootKey::file(self.dirs.first()),
+                    &endpoint,
+                    &self.config.s3_region
+                )
             ),
             Origin::Given | Origin::Kept => {}
         }
@@ -248,30 +244,59 @@ async fn open_database(dirs: &DataDirs) -> anyhow::Result<Db> {
     opened.await.with_context(|| path.display().to_string())
 }
 
-fn open_devices(places: &[(PathBuf, DevId)], config: &Config) -> anyhow::Result<Devices> {
-    let open = |(root, id): &(PathBuf, DevId)| {
-        Device::open(root, *id, config.storage_durability.0).with_context(|| {
+/// Opens the devices that are there; the directories of the others are watched.
+fn open_devices(places: &[Place], cluster: Option<&str>, config: &Config) -> anyhow::Result<Devices> {
+    let (mut devices, mut away) = (Vec::new(), Vec::new());
+    for Place {
+        dir,
+        device,
+        presence,
+    } in places
+    {
+        if *presence == Presence::Away {
+            error!(devid = device.get(), dir = %dir.display(),
+                "the directory held this device and is empty: mount its disk; it is taken into use when it is there");
+            away.push(dir.clone());
+            continue;
+        }
+        let opened = Device::open(dir, *device, config.storage_durability.0).with_context(|| {
             format!(
-                "cannot use device {}/dev{id}; give a DIR that this user may write",
-                root.display()
+                "cannot use device {}/dev{device}; give a DIR that this user may write",
+                dir.display()
             )
-        })
-    };
-    Ok(Devices::new(
-        places.iter().map(open).collect::<anyhow::Result<_>>()?,
-    ))
+        })?;
+        if let Some(mark) = opened.mark()
+            && cluster != Some(mark.cluster())
+        {
+            let folder = dir.join(format!("dev{device}"));
+            bail!(
+                "{0} belongs to another cluster: leave it out, or if its files are not needed, empty it and remove {0}/mogul-device",
+                folder.display()
+            );
+        }
+        devices.push(opened);
+    }
+    Ok(Devices::new(devices).watching(away))
 }
 
 async fn open_tracker(
     db: Db,
     devices: &Arc<Devices>,
-    places: &[(PathBuf, DevId)],
+    places: &[Place],
     config: &Config,
 ) -> anyhow::Result<Tracker> {
     let node = local::local(Arc::clone(devices));
-    let nodes: BTreeMap<DevId, _> = places.iter().map(|(_, device)| (*device, node.clone())).collect();
+    let nodes: BTreeMap<DevId, _> = places.iter().map(|place| (place.device, node.clone())).collect();
     let copies = if places.len() > 1 { 2 } else { 1 };
     super::open_tracker(db, nodes, config, copies).await
+}
+
+/// A device as it goes on record: where it is now, or was last.
+fn local_device(place: &Place) -> LocalDevice {
+    LocalDevice {
+        id: place.device,
+        place: place.dir.to_str().map(str::to_owned),
+    }
 }
 
 /// This machine, as other processes on the same database would reach its storage node.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::Args;
 use mogul_storage::{Device, Devices};
-use tracing::info;
+use tracing::{error, info};
 
 use super::{
     Begun, Life,
@@ -96,7 +96,7 @@ pub(crate) async fn start(args: StoreArgs) -> anyhow::Result<Store> {
         (Some(_), _) => bail!("give DIRs or --docroot (storage.docroot), not both"),
         (None, dirs) => {
             let dirs = DataDirs::open_devices(dirs)?;
-            let devices = Devices::new(open(&dirs, &config)?);
+            let devices = open(&dirs, &config)?;
             (StorageNode::new(devices, dirs.paths().join(",")), Some(dirs))
         }
     };
@@ -129,21 +129,31 @@ impl Store {
     }
 }
 
-/// Opens the devices of DIRs. A new DIR has no number here: the database of the trackers gives those.
-fn open(dirs: &DataDirs, config: &Config) -> anyhow::Result<Vec<Device>> {
-    let open = |(root, id): (PathBuf, Option<mogul_storage::DevId>)| {
+/// Opens the devices of DIRs. A new DIR has no number here: the database of the trackers gives those. One that holds no device
+/// while others do is a disk that is not mounted yet, or not any more, and watched.
+fn open(dirs: &DataDirs, config: &Config) -> anyhow::Result<Devices> {
+    let (mut devices, mut away) = (Vec::new(), Vec::new());
+    for (root, id) in dirs.found() {
         let Some(id) = id else {
-            bail!(
-                "{} holds no device: make its folder devN, N as in `device add` on the tracker",
-                root.display()
-            );
+            away.push(root);
+            continue;
         };
-        Device::open(&root, id, config.storage_durability.0).with_context(|| {
+        let opened = Device::open(&root, id, config.storage_durability.0).with_context(|| {
             format!(
                 "cannot use device {}/dev{id}; give a DIR that this user may write",
                 root.display()
             )
-        })
-    };
-    dirs.found().map(open).collect()
+        });
+        devices.push(opened?);
+    }
+    for root in &away {
+        if devices.is_empty() {
+            bail!(
+                "{} holds no device: mount its disk, or make its folder devN, N as in `device add` on the tracker",
+                root.display()
+            );
+        }
+        error!(dir = %root.display(), "no device here: mount its disk; it is taken into use when it is there");
+    }
+    Ok(Devices::new(devices).watching(away))
 }

@@ -9,31 +9,23 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
-use http::uri::Scheme;
 use mogul_api::{admin, mogile::Watchers};
-use mogul_tracker::{Tracker, meta::Db, rng::SystemEntropy};
+use mogul_tracker::Tracker;
 use tracing::info;
 
 use super::{
-    Begun, Life, begin,
+    Begun, COPIES, Life, begin,
     faces::{Faces, TrackerPorts},
-    jobs, utilization,
+    jobs, open_database, utilization,
 };
 use crate::{
     config::{Config, Flags},
-    credentials::{self, RootKey},
+    credentials::RootKey,
     listen::{Listener, Serving},
-    originals::{
-        Given,
-        dsn::{self, Login},
-        mogilefsd,
-    },
+    originals::{Given, mogilefsd},
     shutdown::{Finish, Signals},
     tls::Tls,
 };
-
-/// Copies that the class `default` keeps if nobody says otherwise, as in the original.
-const COPIES: u8 = 2;
 
 /// Serves the tracker port over a database: clients and tools of `MogileFS`, jobs, the admin port.
 #[derive(Debug, Args)]
@@ -56,7 +48,8 @@ pub(crate) struct TrackerRole {
     admin: Listener,
     tls: Option<Tls>,
     tracker: Tracker,
-    root: RootKey,
+    /// Root's key, if it is not in the database.
+    root: Option<RootKey>,
     signals: Signals,
     watchers: Watchers,
 }
@@ -105,9 +98,13 @@ pub(crate) async fn start(args: TrackerArgs) -> anyhow::Result<TrackerRole> {
     let tls = Tls::of(&config)?;
     let ports = TrackerPorts::bind(&config).await?;
     let admin = Listener::bind(config.admin_listen, "admin.listen", "admin").await?;
-    let root = RootKey::given_or_unknown(&config, &SystemEntropy)?;
+    let root = RootKey::given(&config)?;
     let db = open_database(&config).await?;
     let tracker = super::open_tracker(db, BTreeMap::new(), &config, COPIES).await?;
+    // An original has no such key, and whoever starts one keeps no secret that it prints: bearers of tokens have the admin port.
+    if root.is_none() && args.given == Given::default() {
+        make_root_key(&tracker, &config, tls.as_ref()).await?;
+    }
     Ok(TrackerRole {
         given: args.given,
         config,
@@ -136,7 +133,7 @@ impl TrackerRole {
             metrics: mogul_api::metrics::Metrics::default(),
             watchers: self.watchers,
             driver: Arc::clone(&driver),
-            scheme: Scheme::HTTP,
+            scheme: super::scheme(self.tls.as_ref()),
             asked: life.asked.clone(),
             tasks: life.tasks.clone(),
         };
@@ -165,23 +162,16 @@ impl TrackerRole {
     }
 }
 
-async fn open_database(config: &Config) -> anyhow::Result<Db> {
-    let text = config.db_url.as_ref().map(|url| url.0.as_str());
-    let text = text.context("no database is named: set db.url (--db), or name a configuration file (-c)")?;
-    let password = credentials::one_of(
-        "db.password",
-        config.db_password.as_ref().map(|password| password.0.clone()),
-        config.db_password_file.as_deref(),
-    )?;
-    let login = Login {
-        user: config.db_user.as_deref(),
-        password: password.as_deref(),
-    };
-    let opened = async {
-        let named = dsn::database(text, login).map_err(anyhow::Error::msg)?;
-        let db = Db::open(named).await?;
-        db.migrate().await?;
-        anyhow::Ok(db)
-    };
-    opened.await.context("db.url")
+/// Makes root's key if this cluster has none, and prints it: the operator starts gateways with the same database next.
+async fn make_root_key(tracker: &Tracker, config: &Config, tls: Option<&Tls>) -> anyhow::Result<()> {
+    let made = tracker.root_key_made().await.context("cannot make root's key")?;
+    if let Some(made) = made {
+        let key = RootKey {
+            access_key: made.access_key,
+            secret_key: made.secret_key,
+        };
+        let endpoint = format!("{}://{}", super::scheme(tls), super::reachable(config.s3_listen));
+        println!("{}", key.welcome("the database", &endpoint, &config.s3_region));
+    }
+    Ok(())
 }

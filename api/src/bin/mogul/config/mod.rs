@@ -121,7 +121,10 @@ settings! {
     s3_accel: Choice<AccelKind> = "s3.accel", None, Some("off");
     /// Where nginx's internal location for `x-accel-redirect` begins: `/`, a name, `/`.
     s3_accel_prefix: String = "s3.accel_prefix", None, Some("/mogul-node/");
-    /// Address of the admin port: REST, health.
+    /// Address of the admin port of `mogul s3`, which tells of this gateway; those of `mogul server` and `mogul tracker` are at
+    /// `admin.listen`.
+    s3_admin_listen: SocketAddr = "s3.admin_listen", Some("s3-admin"), Some("127.0.0.1:9002");
+    /// Address of the admin port of `mogul server` and `mogul tracker`: REST, health, metrics.
     admin_listen: SocketAddr = "admin.listen", Some("admin"), Some("127.0.0.1:9001");
     /// Who may read `/metrics` on the admin port: `open` is everybody who reaches it, `root` those who bear a token or sign as root.
     admin_metrics: Choice<MetricsAccess> = "admin.metrics", None, Some("open");
@@ -148,7 +151,7 @@ settings! {
     tracker_query_workers: usize = "tracker.query_workers", None, Some("64");
     /// The port of the side channels of all hosts, over which the tracker learns how busy their disks are; 0: it does not ask.
     tracker_sidechannel_port: u16 = "tracker.sidechannel_port", None, Some("7501");
-    /// The database of `mogul tracker`: `mysql://USER:PASSWORD@HOST/NAME`, `postgres://…`, `sqlite:FILE`, or a DSN of the originals, such as
+    /// The database that `mogul tracker` and `mogul s3` share with all others of their cluster: `mysql://USER:PASSWORD@HOST/NAME`, `postgres://…`, `sqlite:FILE`, or a DSN of the originals, such as
     /// `DBI:mysql:NAME:host=HOST`.
     db_url: Option<Secret> = "db.url", Some("db"), None;
     /// Who connects to the database, where `db.url` does not say.
@@ -175,7 +178,8 @@ settings! {
     http_body_timeout: Duration = "http.body_timeout", None, Some("60s");
     /// How long running requests may take to finish after SIGTERM or SIGINT.
     shutdown_grace: Duration = "shutdown.grace", None, Some("30s");
-    /// Access key of root; unset: generated at the first start and kept in the first DIR.
+    /// Access key of root, the same for every gateway and tracker; unset: generated at the first start, and kept in the first DIR of
+    /// `mogul server`, in the database by `mogul tracker`.
     root_access_key: Option<String> = "root.access_key", None, None;
     /// Secret key of root, at least 8 characters.
     root_secret_key: Option<Secret> = "root.secret_key", None, None;

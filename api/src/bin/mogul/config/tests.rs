@@ -179,7 +179,8 @@ const PREFACE: &str = "# Configuration
 
 <!-- Made of the declarations in api/src/bin/mogul/config/mod.rs; a test keeps it true. -->
 
-`mogul server DIR... --config FILE` reads one TOML file. A variable of the environment beats the file, a flag beats both.
+Every role (`mogul server DIR...`, `mogul s3`, `mogul tracker`, `mogul store`) reads one TOML file, `--config FILE`, and takes
+from it what concerns it: the same file serves all of them. A variable of the environment beats the file, a flag beats both.
 A key that is not on this page is refused. The two variables that most installations set are `MOGUL_ROOT_ACCESS_KEY` and
 `MOGUL_ROOT_SECRET_KEY`; with `_FILE` at the end of either name, the secret is read from that file.
 

@@ -109,6 +109,11 @@ impl Admin {
         self.call(Method::DELETE, &path, &[], Vec::new()).await.map(drop)
     }
 
+    pub(super) async fn forget_mark(&mut self, device: u32) -> anyhow::Result<()> {
+        let path = format!("/admin/v1/devices/{device}/mark");
+        self.call(Method::DELETE, &path, &[], Vec::new()).await.map(drop)
+    }
+
     pub(super) async fn add_token(&mut self, name: &str) -> anyhow::Result<Value> {
         let token = serde_json::to_vec(&serde_json::json!({ "name": name }))?;
         self.call(Method::POST, "/admin/v1/tokens", &[], token).await

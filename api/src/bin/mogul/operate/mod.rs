@@ -80,6 +80,11 @@ enum AccessCommand {
     Token(TokenCommand),
     /// Background jobs: what they are doing, how much is left; pauses one.
     Jobs(jobs::JobsArgs),
+    /// Takes the disk that lies in a device's place now for that device: after its mark was lost, or a disk was replaced.
+    Renew {
+        /// The device's number.
+        device: u32,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -183,6 +188,10 @@ pub(crate) async fn run(args: AdminArgs) -> anyhow::Result<()> {
         AccessCommand::Key(command) => of_key(&mut admin, command).await?,
         AccessCommand::Token(command) => token(&mut admin, command).await?,
         AccessCommand::Jobs(args) => jobs::run(&mut admin, args).await?,
+        AccessCommand::Renew { device } => {
+            admin.forget_mark(device).await?;
+            Table::nothing()
+        }
     };
     if args.json {
         println!("{}", table.json()?);

@@ -35,12 +35,12 @@ fn config(region: &str, regions: Regions) -> S3Config {
         region: region.to_owned(),
         regions,
         domains: Vec::new(),
-        root: Credential {
+        root: Some(Credential {
             access_key: AccessKey("root".to_owned()),
             secret_key: SecretKey("root's secret".to_owned()),
             user: User::root(),
             created: EXAMPLE_TIME,
-        },
+        }),
         put_bytes_max: S3Config::PUT_BYTES_MAX_DEFAULT,
         accel: Accel::Off,
     }

@@ -148,13 +148,13 @@ fn list(hosts: &[Host], devices: &[Device]) -> String {
         lines.push(format!("{} [{}]: {}", host.hostname, host.hostid, host.status));
         lines.push("                    used(G)    free(G)   total(G)  weight(%)".to_owned());
         let theirs = devices.iter().filter(|device| device.hostid == host.hostid);
-        lines.extend(theirs.map(|device| {
+        for device in theirs {
             let absent = if device.absent_since.is_empty() {
                 ""
             } else {
                 "  absent"
             };
-            format!(
+            lines.push(format!(
                 "{:>7}: {:>7} {:>10.3} {:>10.3} {:>10.3} {:>10}{absent}",
                 format!("dev{}", device.devid),
                 device.status,
@@ -162,8 +162,11 @@ fn list(hosts: &[Host], devices: &[Device]) -> String {
                 gib(device.mb_free),
                 gib(device.mb_total),
                 device.weight
-            )
-        }));
+            ));
+            if !device.refused.is_empty() {
+                lines.push(format!("         refused: {}", device.refused));
+            }
+        }
         lines.push(String::new());
     }
     text_of(lines)
@@ -221,6 +224,7 @@ mod tests {
             observed_state: "writeable".to_owned(),
             utilization: String::new(),
             absent_since: String::new(),
+            refused: String::new(),
         }
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Device {
     pub(super) utilization: String,
     /// When it was last seen, in Unix seconds, if its files are copied elsewhere because it stays away; else empty.
     pub(super) absent_since: String,
+    /// Why its disk is not used; empty if it is.
+    pub(super) refused: String,
 }
 
 /// A domain and its classes.
@@ -95,6 +97,7 @@ pub(super) async fn devices(tracker: &mut TrackerConnection) -> Result<Vec<Devic
                 observed_state: text("observed_state"),
                 utilization: text("utilization"),
                 absent_since: text("absent_since"),
+                refused: text("refused"),
             }
         })
         .collect();
