@@ -72,6 +72,8 @@ enum BenchCommand {
     S3(bench::BenchArgs),
     /// Measures any tracker of `MogileFS`, with its storage nodes.
     Tracker(bench::tracker::TrackerArgs),
+    /// Measures what a cluster does by itself: copies, checks, deletions.
+    Jobs(bench::jobs::JobsArgs),
 }
 
 /// What a start that was asked for wrongly ends with.
@@ -91,6 +93,7 @@ fn main() -> ExitCode {
         Command::Admin(args) => run(operate::run(args)),
         Command::Bench(BenchCommand::S3(args)) => run(bench::run(args)),
         Command::Bench(BenchCommand::Tracker(args)) => run(bench::tracker::run(args)),
+        Command::Bench(BenchCommand::Jobs(args)) => run(bench::jobs::run(args)),
     }
 }
 

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use mogul_tracker::clock::{Clock, SystemClock};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::report::{Moved, Progress, Stopwatch, Tally};
 
@@ -21,6 +22,8 @@ pub(super) struct Pace {
     pub(super) until: Stopwatch,
     /// What is shown meanwhile.
     pub(super) progress: Arc<Progress>,
+    /// Cancelled to end earlier.
+    pub(super) stop: CancellationToken,
 }
 
 impl Pace {
@@ -31,8 +34,22 @@ impl Pace {
         let pace = Pace {
             until: Stopwatch::start_for(duration),
             progress,
+            stop: CancellationToken::new(),
         };
         (pace, printer)
+    }
+
+    /// Starts the clock for workers that go on until they are told to stop, `longest` at most.
+    pub(super) fn start_silently(longest: Duration) -> Pace {
+        Pace {
+            until: Stopwatch::start_for(longest),
+            progress: Arc::default(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.until.is_over() || self.stop.is_cancelled()
     }
 }
 
@@ -68,7 +85,7 @@ pub(super) async fn drive(pace: &Pace, mut work: impl Work) -> Tally {
     let mut tally = Tally::default();
     let mut failures = 0;
     let mut overdue = SystemClock.sleep(pace.until.left() + ANSWER_MAX);
-    while failures < FAILURES_MAX && !pace.until.is_over() {
+    while failures < FAILURES_MAX && !pace.is_over() {
         let begun = pace.until.elapsed();
         let outcome = tokio::select! {
             outcome = work.step() => outcome,

@@ -3,9 +3,11 @@
 //! Each of the concurrent workers has one connection and sends one request after the other. What an operation needs is
 //! made before the clock starts and removed after it has stopped. [`store`] speaks S3, [`work`] is what a worker does.
 //!
-//! [`tracker`] is the same for the tracker port. What both use: [`drive`] paces the workers, [`report`] counts and prints.
+//! [`tracker`] is the same for the tracker port, [`jobs`] measures what a cluster does by itself. What all use: [`drive`]
+//! paces the workers, [`report`] counts and prints.
 
 mod drive;
+pub(crate) mod jobs;
 mod report;
 mod store;
 pub(crate) mod tracker;

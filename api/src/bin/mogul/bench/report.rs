@@ -179,23 +179,24 @@ pub(super) struct Report {
     asked: Asked,
     elapsed_s: f64,
     operations: u64,
-    ops_per_s: f64,
+    pub(super) ops_per_s: f64,
     bytes: u64,
     /// Millions of bytes.
     mb_per_s: f64,
     /// Of a listing.
     #[serde(skip_serializing_if = "Option::is_none")]
     keys_per_s: Option<f64>,
-    latency_ms: Latency,
+    pub(super) latency_ms: Latency,
     errors: BTreeMap<String, u64>,
 }
 
-#[derive(Debug, Serialize)]
-struct Latency {
+/// Quantiles of a latency.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Latency {
     mean: f64,
-    p50: f64,
+    pub(super) p50: f64,
     p90: f64,
-    p99: f64,
+    pub(super) p99: f64,
     #[serde(rename = "p99.9")]
     p999: f64,
     max: f64,
@@ -231,7 +232,7 @@ impl Report {
     }
 
     /// Requests that failed.
-    fn failed(&self) -> u64 {
+    pub(super) fn failed(&self) -> u64 {
         self.errors.values().sum()
     }
 
@@ -276,7 +277,8 @@ impl fmt::Display for Report {
     }
 }
 
-fn quantile_ms(latencies: &Histogram<u64>, quantile: f64) -> f64 {
+/// A quantile of microseconds, in milliseconds.
+pub(super) fn quantile_ms(latencies: &Histogram<u64>, quantile: f64) -> f64 {
     float(latencies.value_at_quantile(quantile)) / 1000.0
 }
 
@@ -284,12 +286,13 @@ fn megabytes(bytes: u64) -> f64 {
     float(bytes) / 1e6
 }
 
+/// A number for people.
 #[expect(
     clippy::as_conversions,
     clippy::cast_precision_loss,
     reason = "figures for people; 2^53 is far away"
 )]
-fn float(number: u64) -> f64 {
+pub(super) fn float(number: u64) -> f64 {
     number as f64
 }
 

@@ -90,7 +90,7 @@ pub(crate) async fn run(args: TrackerArgs) -> anyhow::Result<()> {
         tracker: args.tracker.as_str().into(),
         domain: args.domain.as_str().into(),
         class: args.class.as_deref().unwrap_or_default().into(),
-        prefix: format!("mogul-bench-{}/", hex::encode(rng::fill::<6>(&SystemEntropy))).into(),
+        prefix: new_prefix(),
         payload: payload(args.size)?,
         size: args.size,
         op: args.op,
@@ -103,6 +103,11 @@ pub(crate) async fn run(args: TrackerArgs) -> anyhow::Result<()> {
     let cleaned = clean(&plan, &mut tracker, made).await;
     measured?.print(Form::of_flag(args.json))?;
     cleaned.context("cannot remove the files of the benchmark")
+}
+
+/// What the keys of one run begin with.
+fn new_prefix() -> Arc<str> {
+    format!("mogul-bench-{}/", hex::encode(rng::fill::<6>(&SystemEntropy))).into()
 }
 
 /// Whether the domain was there before.
@@ -207,7 +212,7 @@ async fn clean(plan: &Plan, tracker: &mut TrackerConnection, domain: Domain) -> 
 
 /// What all workers share.
 #[derive(Clone)]
-struct Plan {
+pub(super) struct Plan {
     tracker: Arc<str>,
     domain: Arc<str>,
     /// Empty for the default.
@@ -223,7 +228,22 @@ struct Plan {
 }
 
 impl Plan {
-    fn prepared_key(&self, index: usize) -> String {
+    /// For workers that store files of this size in a class of a domain, below a prefix of their own.
+    pub(super) fn of_files(tracker: &str, (domain, class): (&str, &str), size: u64) -> anyhow::Result<Plan> {
+        Ok(Plan {
+            tracker: tracker.into(),
+            domain: domain.into(),
+            class: class.into(),
+            prefix: new_prefix(),
+            payload: payload(size)?,
+            size,
+            op: Op::Create,
+            prepared: 0,
+        })
+    }
+
+    /// The key of a prepared file.
+    pub(super) fn prepared_key(&self, index: usize) -> String {
         format!("{}prepared/{index:08}", self.prefix)
     }
 
@@ -243,7 +263,7 @@ impl Plan {
 
 /// Why an operation did not do what it should.
 #[derive(Debug, thiserror::Error)]
-enum BenchError {
+pub(super) enum BenchError {
     /// The tracker refused or broke.
     #[error(transparent)]
     Tracker(#[from] TrackerError),
@@ -272,10 +292,10 @@ impl From<BenchError> for Failure {
 }
 
 /// One worker.
-struct Worker {
+pub(super) struct Worker {
     plan: Plan,
     number: usize,
-    tracker: TrackerConnection,
+    pub(super) tracker: TrackerConnection,
     /// Connections to the storage nodes, by host and port.
     nodes: BTreeMap<String, (Endpoint, Connection)>,
     /// Files begun.
@@ -285,7 +305,7 @@ struct Worker {
 }
 
 impl Worker {
-    async fn connect(plan: Plan, number: usize) -> Result<Worker, BenchError> {
+    pub(super) async fn connect(plan: Plan, number: usize) -> Result<Worker, BenchError> {
         let tracker = TrackerConnection::open(&plan.tracker).await?;
         Ok(Worker {
             plan,
@@ -350,8 +370,8 @@ impl Worker {
         Ok(Moved { bytes, keys })
     }
 
-    /// Stores a file as a client does.
-    async fn create(&mut self, key: &str) -> Result<(), BenchError> {
+    /// Stores a file as a client does; answers its fid.
+    pub(super) async fn create(&mut self, key: &str) -> Result<u64, BenchError> {
         let plan = self.plan.clone();
         let mut args = vec![("domain", &*plan.domain), ("key", key), ("fid", "0")];
         args.push(("class", &*plan.class));
@@ -369,7 +389,7 @@ impl Worker {
             ("size", &size),
         ];
         self.tracker.request("create_close", &args).await?;
-        Ok(())
+        Ok(opened.number("fid"))
     }
 
     /// PUTs the payload to a URL of a storage node.
