@@ -6,6 +6,7 @@
 //! [`download`] for the one pass a body makes.
 
 mod answer;
+pub mod bulk;
 pub mod device;
 pub mod digest;
 pub mod download;

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU16, Ordering},
     },
     time::Duration,
 };
@@ -61,15 +61,15 @@ const PULL_ANSWER_MAX: usize = 1 << 20;
 pub struct Node {
     service: BoxCloneSyncService<http::Request<Body>, http::Response<Body>, BoxError>,
     /// What its last answers said of it.
-    nature: Arc<AtomicU8>,
+    nature: Arc<AtomicU16>,
 }
 
 /// [`Node::nature`] before any answer.
-const UNKNOWN: u8 = 0;
+const UNKNOWN: u16 = 0;
 /// That of a node that declares nothing.
-const FOREIGN: u8 = 1;
+const FOREIGN: u16 = 1;
 /// That of one of ours; a bit for each [`Capability`] is added.
-const OURS: u8 = 2;
+const OURS: u16 = 2;
 
 /// Which bytes of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -438,7 +438,7 @@ impl Node {
     }
 
     /// Sends a request; an answer other than 2xx is an error.
-    async fn call(&self, request: http::Request<Body>) -> Result<http::Response<Body>, NodeError> {
+    pub(crate) async fn call(&self, request: http::Request<Body>) -> Result<http::Response<Body>, NodeError> {
         let method = request.method().clone();
         let answer = match self.service.clone().oneshot(request).await {
             Ok(answer) => answer,
@@ -453,7 +453,7 @@ impl Node {
     }
 
     /// Sends a request for a text.
-    async fn text(&self, request: http::Request<Body>, limit: usize) -> Result<String, NodeError> {
+    pub(crate) async fn text(&self, request: http::Request<Body>, limit: usize) -> Result<String, NodeError> {
         text_of(self.call(request).await?, limit).await
     }
 
@@ -484,7 +484,7 @@ impl Node {
 
     /// Asks whether the node has an extension of ours, before one is used: what an original node would make of
     /// such a request is not to be tried out on its files.
-    async fn require(&self, capability: Capability) -> Result<(), NodeError> {
+    pub(crate) async fn require(&self, capability: Capability) -> Result<(), NodeError> {
         let unsupported = NodeError::Unsupported(capability.name());
         if self.nature.load(Ordering::Relaxed) == UNKNOWN {
             match self.call(request(Method::OPTIONS, "/", Body::empty())).await {
@@ -522,26 +522,30 @@ fn mkcol() -> Method {
 
 /// An extension that a node may declare.
 #[derive(Debug, Clone, Copy)]
-enum Capability {
+pub(crate) enum Capability {
     Join,
     List,
     Sizes,
     Digest,
     Pull,
     Mark,
+    DeleteMany,
+    Crcs,
 }
 
 impl Capability {
-    const ALL: [Capability; 6] = [
+    const ALL: [Capability; 8] = [
         Capability::Join,
         Capability::List,
         Capability::Sizes,
         Capability::Digest,
         Capability::Pull,
         Capability::Mark,
+        Capability::DeleteMany,
+        Capability::Crcs,
     ];
 
-    fn bit(self) -> u8 {
+    fn bit(self) -> u16 {
         match self {
             Capability::Join => 4,
             Capability::List => 8,
@@ -549,6 +553,8 @@ impl Capability {
             Capability::Digest => 32,
             Capability::Pull => 64,
             Capability::Mark => 128,
+            Capability::DeleteMany => 256,
+            Capability::Crcs => 512,
         }
     }
 
@@ -560,12 +566,14 @@ impl Capability {
             Capability::Digest => "digest",
             Capability::Pull => "pull",
             Capability::Mark => "mark",
+            Capability::DeleteMany => "delete",
+            Capability::Crcs => "crc64",
         }
     }
 }
 
 /// A request to a node; the path is one that this crate has written.
-fn request(method: Method, path: &str, body: Body) -> http::Request<Body> {
+pub(crate) fn request(method: Method, path: &str, body: Body) -> http::Request<Body> {
     let mut request = http::Request::new(body);
     *request.method_mut() = method;
     *request.uri_mut() = path.parse().expect("paths of fids and devices are URIs");

@@ -107,9 +107,7 @@ impl SimHost {
         }
         let refusal = match health {
             Health::Failing => Some(StatusCode::INTERNAL_SERVER_ERROR),
-            Health::Full if matches!(*request.method(), Method::PUT | Method::POST) => {
-                Some(StatusCode::INSUFFICIENT_STORAGE)
-            }
+            Health::Full if takes_room(&request) => Some(StatusCode::INSUFFICIENT_STORAGE),
             Health::Well | Health::Full | Health::Unreachable | Health::Lossy => None,
         };
         let answer = match refusal {
@@ -137,6 +135,12 @@ impl SimHost {
             Ok(Response::from_parts(head, Body::from(body)))
         })
     }
+}
+
+/// Whether what is asked for needs room on the disk: files that are stored or joined.
+fn takes_room(request: &Request<Body>) -> bool {
+    let joins = *request.method() == Method::POST && request.uri().query() == Some("join");
+    *request.method() == Method::PUT || joins
 }
 
 fn refused(status: StatusCode) -> Response<Body> {

@@ -9,6 +9,7 @@
 //!
 //! The functions block. [`crate::server`] calls them on threads made for that.
 
+mod bulk;
 pub(crate) mod clients;
 pub(crate) mod draft;
 mod folders;

@@ -8,12 +8,14 @@
 //! `digest` (`GET …fid?digest=md5`), `pull` (`POST …fid?pull&from=IP:PORT&dev=N&size=N` fetches a file from another node of
 //! ours; [`crate::pull`] says from where), `mark` (`POST /devN/?mark` gives the device a [`crate::Mark`] if it has none, and
 //! answers which it bears; `GET /devN/usage` tells it in `X-Mogul-Mark`; another request that has this header is for that disk and
-//! no other). Beside a device's usage stands how long clients have kept it busy (`X-Mogul-Clients`); what background jobs ask
-//! for does not count, because they say so (`X-Mogul-Work`).
+//! no other), `delete` and `crc64` (`POST /devN/?delete` and `?crc64`: many files in one request, [`crate::bulk`]). Beside a
+//! device's usage stands how long clients have kept it busy (`X-Mogul-Clients`); what background jobs ask for does not count,
+//! because they say so (`X-Mogul-Work`).
 //!
 //! A request hands over to a blocking thread as rarely as can be: once for a small file, once per piece of a large
 //! one; a thread is never held while a client is slow.
 
+mod bulk;
 mod extensions;
 mod pull;
 mod read;
@@ -104,6 +106,8 @@ async fn dispatch(served: &Served, request: Request<Body>) -> Result<Response<Bo
         }
         Route::Write(device, place) => write::write(meant.device(device).await?, place, request).await,
         Route::Join(at) => extensions::join(meant.device(at.device).await?, at, request.into_body()).await,
+        Route::RemoveMany(device) => bulk::delete(meant.device(device).await?, request.into_body()).await,
+        Route::Crcs(device) => bulk::crcs(meant.device(device).await?, request.into_body()).await,
         Route::Pull(at, order) => match &served.pulls {
             Some(pulls) => pull::pull(meant.device(at.device).await?, pulls, at, order),
             None => Err(NodeError::Unsupported("pull")),
@@ -161,10 +165,10 @@ impl Meant<'_> {
 /// What this node promises beyond mogstored.
 fn capabilities(served: &Served) -> HeaderValue {
     HeaderValue::from_static(match (served.devices.durability(), &served.pulls) {
-        (Durability::Sync, Some(_)) => "durable, join, list, sizes, digest, mark, pull",
-        (Durability::Sync, None) => "durable, join, list, sizes, digest, mark",
-        (Durability::Cache, Some(_)) => "join, list, sizes, digest, mark, pull",
-        (Durability::Cache, None) => "join, list, sizes, digest, mark",
+        (Durability::Sync, Some(_)) => "durable, join, list, sizes, digest, mark, delete, crc64, pull",
+        (Durability::Sync, None) => "durable, join, list, sizes, digest, mark, delete, crc64",
+        (Durability::Cache, Some(_)) => "join, list, sizes, digest, mark, delete, crc64, pull",
+        (Durability::Cache, None) => "join, list, sizes, digest, mark, delete, crc64",
     })
 }
 

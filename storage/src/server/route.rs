@@ -53,6 +53,10 @@ pub(super) enum Route {
     Join(DevFid),
     /// A file to fetch from another node.
     Pull(DevFid, Pull),
+    /// Files to delete.
+    RemoveMany(DevId),
+    /// Files to digest.
+    Crcs(DevId),
     /// A file to delete.
     Remove(DevId, Place),
 }
@@ -76,11 +80,13 @@ impl Route {
                     "a pull needs from, an address and port, dev and size",
                 ),
             },
-            (None, true) if query == "mark" => match device_of(path) {
-                Some((device, "")) => Ok(Route::Mark(device)),
-                Some(_) | None => refuse(StatusCode::BAD_REQUEST, ""),
+            (None, true) => match (device_of(path), query) {
+                (Some((device, "")), "delete") => Ok(Route::RemoveMany(device)),
+                (Some((device, "")), "crc64") => Ok(Route::Crcs(device)),
+                (Some((device, "")), "mark") => Ok(Route::Mark(device)),
+                (Some(_) | None, _) => refuse(StatusCode::BAD_REQUEST, ""),
             },
-            (_, true) => refuse(StatusCode::BAD_REQUEST, ""),
+            (Some(_), true) => refuse(StatusCode::BAD_REQUEST, ""),
             (Some(at), false) => Route::of_file(method, at.device, Place::of(at), query),
             (None, false) => Route::of_other(method, path, query),
         }
@@ -220,6 +226,8 @@ mod tests {
             ("OPTIONS", "/", Route::Options),
             ("POST", "/dev1/?mark", Route::Mark(device)),
             ("POST", "/dev1/0/000/000/0000000005.fid?join", Route::Join(at(5))),
+            ("POST", "/dev1/?delete", Route::RemoveMany(device)),
+            ("POST", "/dev1/?crc64", Route::Crcs(device)),
             (
                 "GET",
                 "/dev1/0/000/000/0000000005.fid?digest=md5",
@@ -272,6 +280,9 @@ mod tests {
             ("MKCOL", "/dev1/test-write/", 400),
             ("MOVE", "/dev1/0/000/000/0000000005.fid", 400),
             ("POST", "/dev1/0/000/000/0000000005.fid", 400),
+            ("POST", "/dev1/0/?delete", 400),
+            ("POST", "/dev1/?sizes", 400),
+            ("POST", "/?delete", 400),
             ("GET", "/dev1/?fids&first=0&limit=5", 400),
             ("GET", "/dev1/?fids&first=1&limit=10001", 400),
         ] {

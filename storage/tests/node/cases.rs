@@ -8,6 +8,7 @@ use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
 use mogul_storage::{
     ByteRange, DevFid, DevId, Digest, Fid, HashType, Hasher, NodeError,
+    bulk::{BULK_MAX, CRC_BYTES_MAX, Extent, Seen, joined},
     node::{LIST_MAX, Removal},
 };
 
@@ -37,6 +38,9 @@ macro_rules! suite {
             a_list_is_ascending_and_goes_on_where_it_ended,
             files_that_are_no_fids_are_not_listed,
             a_list_with_sizes_has_the_bytes_of_each_file,
+            many_files_are_deleted_at_once,
+            many_files_are_digested_at_once,
+            a_request_for_too_much_at_once_is_refused,
             usage_adds_up,
             the_time_of_clients_is_told_and_that_of_jobs_is_not,
             concurrent_puts_are_all_kept,
@@ -423,6 +427,82 @@ pub(crate) async fn a_list_with_sizes_has_the_bytes_of_each_file(bench: &Bench) 
     assert_eq!(sizes(1, LIST_MAX).await, [(3, 3), (4, 4), (2000, 2000)]);
     assert_eq!(sizes(4, 1).await, [(4, 4)]);
     assert_eq!(sizes(2001, 1).await, []);
+}
+
+pub(crate) async fn many_files_are_deleted_at_once(bench: &Bench) {
+    for fid in 1..=4 {
+        bench.put(fid, &bytes(5)).await;
+    }
+    // What is no file cannot be deleted as one.
+    fs::remove_file(bench.path(2)).unwrap();
+    fs::create_dir(bench.path(2)).unwrap();
+    let fids = [1, 2, 3, 77].map(|fid| at(fid).fid);
+
+    let left = bench.node.delete_many(device(), &fids).await.unwrap();
+
+    assert_eq!(left, [at(2).fid]);
+    assert!(!bench.path(1).exists() && !bench.path(3).exists() && bench.path(4).exists());
+    let nowhere = DevId::new(9).unwrap();
+    let refused = bench.node.delete_many(nowhere, &fids).await;
+    assert!(matches!(refused, Err(NodeError::NoDevice)), "{refused:?}");
+}
+
+pub(crate) async fn many_files_are_digested_at_once(bench: &Bench) {
+    let large = (1 << 20) + 17;
+    bench.put(1, &bytes(large)).await;
+    bench.put(2, &Bytes::new()).await;
+    fs::create_dir_all(bench.path(3)).unwrap();
+    let extent = |fid, first, length| Extent {
+        fid: at(fid).fid,
+        first,
+        length,
+    };
+    let extents = [
+        extent(1, 0, 8 << 20),
+        extent(1, 0, 5),
+        extent(1, 5, 1 << 20),
+        extent(2, 0, 9),
+        extent(3, 0, 9),
+        extent(4, 0, 9),
+    ];
+
+    let seen = bench.node.crcs(device(), &extents).await.unwrap();
+
+    let crc = |bytes: &[u8]| -> [u8; 8] {
+        let mut hasher = Hasher::new(&[HashType::Crc64Nvme]);
+        hasher.update(bytes);
+        let digests = hasher.finish();
+        digests.get(HashType::Crc64Nvme).unwrap().bytes.clone().try_into().unwrap()
+    };
+    let size = u64::try_from(large).unwrap();
+    let file = |size, crc64| Seen::File { size, crc64 };
+    let (head, tail) = (crc(&bytes(5)), crc(&bytes(large)[5..]));
+    assert_eq!(seen[0], file(size, crc(&bytes(large))));
+    assert_eq!(seen[1], file(size, head));
+    assert_eq!(seen[2], file(size, tail));
+    assert_eq!(joined(head, tail, size - 5), crc(&bytes(large)));
+    assert_eq!(seen[3..], [file(0, crc(b"")), Seen::Unreadable, Seen::Missing]);
+}
+
+pub(crate) async fn a_request_for_too_much_at_once_is_refused(bench: &Bench) {
+    let extent = |length| Extent {
+        fid: at(1).fid,
+        first: 0,
+        length,
+    };
+    for extents in [
+        vec![],
+        vec![extent(CRC_BYTES_MAX), extent(1)],
+        vec![extent(u64::MAX); 2],
+        vec![extent(1); BULK_MAX + 1],
+    ] {
+        let refused = bench.node.crcs(device(), &extents).await;
+
+        assert!(
+            matches!(refused, Err(NodeError::Answer { status: 400, .. } | NodeError::Body(_))),
+            "{refused:?}"
+        );
+    }
 }
 
 pub(crate) async fn usage_adds_up(bench: &Bench) {

@@ -1,7 +1,11 @@
 //! Deletes the copies of fids that are queued in `file_to_delete2` (mogilefs.md §12).
 //!
 //! A batch is claimed, its copies are deleted on all devices at once, and one transaction records what is gone. A step
-//! that dies in between leaves the claim to run out; deleting twice is harmless.
+//! that dies in between leaves the claim to run out; deleting twice is harmless. Where a node can, a device deletes all of its
+//! copies in one request.
+//!
+//! What cannot be deleted waits, the longer the less it helps to try (`wait`), and nothing waits behind it: the queue is
+//! worked on by due time. A fid of which one copy is gone and another waits has lost the row of the first.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +14,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
-use mogul_storage::{DevFid, DevId, Fid};
+use mogul_storage::{DevFid, DevId, Fid, Node, NodeError, bulk::BULK_MAX};
 
 use super::{Done, Job, JobName, Next};
 use crate::{
@@ -27,7 +31,7 @@ use crate::{
 
 /// Fids of one step.
 const BATCH: usize = 1_000;
-/// Deletions under way at a time.
+/// Deletions under way at a time: devices, or files of a device that takes one request for each.
 const DELETIONS: usize = 32;
 /// How often the queue is looked at without a wake: rows become due by time, too.
 pub const PERIOD: Duration = Duration::from_secs(1);
@@ -56,46 +60,90 @@ impl Delete {
         Delete(tracker.at_work())
     }
 
-    /// Deletes the copies of claimed fids.
+    /// Deletes the copies of claimed fids: all devices at a time.
     async fn delete(&self, copies: Vec<(Fid, DevId)>) -> Vec<(Fid, DevId, Fate)> {
+        let mut by_device: BTreeMap<DevId, Vec<Fid>> = BTreeMap::new();
+        for (fid, device) in copies {
+            by_device.entry(device).or_default().push(fid);
+        }
         let view = self.0.view();
-        let delete = |(fid, device): (Fid, DevId)| {
+        let delete = |(device, fids): (DevId, Vec<Fid>)| {
             let view = &view;
-            async move { (fid, device, self.delete_copy(view, DevFid { device, fid }).await) }
+            async move {
+                let fates = self.delete_on(view, device, fids).await;
+                fates.into_iter().map(move |(fid, fate)| (fid, device, fate))
+            }
         };
-        stream::iter(copies)
+        let fates: Vec<_> = stream::iter(by_device)
             .map(delete)
             .buffer_unordered(DELETIONS)
             .collect()
-            .await
+            .await;
+        fates.into_iter().flatten().collect()
     }
 
-    async fn delete_copy(&self, view: &ClusterView, at: DevFid) -> Fate {
-        let Some(device) = view.device(at.device) else {
+    /// Deletes copies on one device.
+    async fn delete_on(&self, view: &ClusterView, device: DevId, fids: Vec<Fid>) -> Vec<(Fid, Fate)> {
+        let all = |fate| fids.iter().map(|fid| (*fid, fate)).collect();
+        let Some(known) = view.device(device) else {
             // Nobody knows what is there, or where it is.
-            return Fate::Forbidden;
+            return all(Fate::Forbidden);
         };
-        match device.device.status {
-            DeviceStatus::Dead => return Fate::Gone,
+        match known.device.status {
+            DeviceStatus::Dead => return all(Fate::Gone),
             DeviceStatus::Alive | DeviceStatus::Drain => {}
-            DeviceStatus::Down | DeviceStatus::ReadOnly => return Fate::Forbidden,
+            DeviceStatus::Down | DeviceStatus::ReadOnly => return all(Fate::Forbidden),
         }
-        let Some(node) = self.0.nodes().get(at.device).filter(|_| device.deletable()) else {
-            return Fate::Away;
+        let Some(node) = self.0.nodes().get(device).filter(|_| known.deletable()) else {
+            return all(Fate::Away);
         };
-        match node.delete(at).await {
-            Ok(_) => Fate::Gone,
+        let mut fates = Vec::new();
+        for fids in fids.chunks(BULK_MAX) {
+            match node.delete_many(device, fids).await {
+                Ok(left) => {
+                    let left: BTreeSet<Fid> = left.into_iter().collect();
+                    let fate = |fid| {
+                        if left.contains(&fid) { Fate::Refused } else { Fate::Gone }
+                    };
+                    fates.extend(fids.iter().map(|fid| (*fid, fate(*fid))));
+                }
+                Err(NodeError::Unsupported(_)) => fates.extend(delete_each(&node, device, fids).await),
+                Err(error) => {
+                    tracing::warn!(
+                        devid = device.get(),
+                        copies = fids.len(),
+                        error = chain(&error),
+                        "copies were not deleted"
+                    );
+                    fates.extend(fids.iter().map(|fid| (*fid, Fate::Refused)));
+                }
+            }
+        }
+        fates
+    }
+}
+
+/// Deletes copies on a device whose node takes one request for each.
+async fn delete_each(node: &Node, device: DevId, fids: &[Fid]) -> Vec<(Fid, Fate)> {
+    let delete = |fid: Fid| async move {
+        match node.delete(DevFid { device, fid }).await {
+            Ok(_) => (fid, Fate::Gone),
             Err(error) => {
                 tracing::warn!(
-                    fid = at.fid.get(),
-                    devid = at.device.get(),
+                    fid = fid.get(),
+                    devid = device.get(),
                     error = chain(&error),
                     "copy was not deleted"
                 );
-                Fate::Refused
+                (fid, Fate::Refused)
             }
         }
-    }
+    };
+    stream::iter(fids.iter().copied())
+        .map(delete)
+        .buffer_unordered(DELETIONS)
+        .collect()
+        .await
 }
 
 impl Job for Delete {
@@ -175,10 +223,14 @@ impl Outcome {
         let failed = self.fates.iter().filter(|(_, _, fate)| *fate != Fate::Gone);
         left.extend(failed.map(|(fid, _, fate)| (*fid, Some(*fate))));
 
+        let mut half_gone: BTreeMap<DevId, Vec<Fid>> = BTreeMap::new();
         for (fid, device, fate) in &self.fates {
             if *fate == Fate::Gone && left.contains_key(fid) {
-                replicas::forget(tx, *fid, *device).await?;
+                half_gone.entry(*device).or_default().push(*fid);
             }
+        }
+        for (device, fids) in half_gone {
+            replicas::forget_on(tx, device, &fids).await?;
         }
         let gone: Vec<Fid> = claimed
             .into_iter()
@@ -188,15 +240,25 @@ impl Outcome {
         checksums::forget(tx, &gone).await?;
         tempfiles::forget(tx, &gone).await?;
         queues::delete_done(tx, &gone).await?;
+        self.put_off(tx, &left).await
+    }
+
+    /// Puts off what is left: a statement for all that wait for the same.
+    async fn put_off(&self, tx: &mut Tx, left: &BTreeMap<Fid, Option<Fate>>) -> Result<(), Error> {
+        let mut waits: BTreeMap<(Timestamp, u8), Vec<Fid>> = BTreeMap::new();
         for claim in &self.claims {
-            match left.get(&claim.fid) {
+            let until = match left.get(&claim.fid) {
                 Some(Some(fate)) => {
                     let at = self.now.after(wait(*fate, claim.failcount));
-                    queues::delete_later(tx, claim.fid, at, claim.failcount.saturating_add(1)).await?;
+                    (at, claim.failcount.saturating_add(1))
                 }
-                Some(None) => queues::delete_later(tx, claim.fid, self.now, claim.failcount).await?,
-                None => {}
-            }
+                Some(None) => (self.now, claim.failcount),
+                None => continue,
+            };
+            waits.entry(until).or_default().push(claim.fid);
+        }
+        for ((at, failcount), fids) in waits {
+            queues::delete_later(tx, &fids, at, failcount).await?;
         }
         Ok(())
     }

@@ -455,17 +455,20 @@ pub(crate) async fn delete_done(tx: &mut Tx, fids: &[Fid]) -> Result<(), Error> 
     Ok(())
 }
 
-const DELETE_LATER: Sql = sql("update file_to_delete2 set nexttry = ?, failcount = ? where fid = ?");
+const DELETE_LATER: Sql = sql("update file_to_delete2 set nexttry = ?, failcount = ? where fid in (…)");
 
-/// Puts a fid off.
+/// Puts fids off.
 pub(crate) async fn delete_later(
     tx: &mut Tx,
-    fid: Fid,
+    fids: &[Fid],
     nexttry: Timestamp,
     failcount: u8,
 ) -> Result<(), Error> {
-    let args = vec![nexttry.secs().into(), failcount.into(), fid.into()];
-    tx.run(&DELETE_LATER, args).await?;
+    for fids in fids.chunks(LIST_MAX) {
+        let mut args = vec![nexttry.secs().into(), failcount.into()];
+        args.extend(values(fids));
+        tx.run_list(&DELETE_LATER, fids.len(), args).await?;
+    }
     Ok(())
 }
 
