@@ -38,6 +38,24 @@ def test_a_delete_takes_the_object_and_its_files(server, s3, bucket):
         assert not server.rows(f"select 1 from {table} where fid = ?", fid), table
 
 
+def test_a_reader_that_has_begun_reads_to_the_end_of_what_is_deleted_and_overwritten(server, s3, bucket):
+    body = os.urandom(48 << 20)
+    for key in ("deleted", "overwritten"):
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+    readers = {key: s3.get_object(Bucket=bucket, Key=key)["Body"] for key in ("deleted", "overwritten")}
+    heads = {key: reader.read(1 << 20) for key, reader in readers.items()}
+    fids = [fid for (fid,) in server.rows("select fid from file join domain using (dmid) where namespace = ?", bucket)]
+
+    s3.delete_object(Bucket=bucket, Key="deleted")
+    s3.put_object(Bucket=bucket, Key="overwritten", Body=b"new")
+    left = lambda: [at for at in server.fid_files() if at[1] in fids]  # noqa: E731
+    wait_until(lambda: not left(), 60, "the deletion of the files")
+
+    for key, reader in readers.items():
+        assert heads[key] + reader.read() == body
+    assert s3.get_object(Bucket=bucket, Key="overwritten")["Body"].read() == b"new"
+
+
 def test_deleting_nothing_is_no_error(s3, wire, bucket):
     assert s3.delete_object(Bucket=bucket, Key="none")["ResponseMetadata"]["HTTPStatusCode"] == 204
     assert s3.delete_object(Bucket=bucket, Key="none")["ResponseMetadata"]["HTTPStatusCode"] == 204

@@ -143,6 +143,7 @@ impl Tracker {
                 match sharing {
                     Sharing::Alone => {
                         meta::queues::unclaim(tx, now).await?;
+                        meta::scrub::scrubs_unclaimed(tx, now).await?;
                         meta::segments::joins_unclaimed(tx, now).await
                     }
                     Sharing::Shared => meta::segments::joins_taken_off_the_shelf(tx, now).await,

@@ -54,6 +54,19 @@ struct OfDevice {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfScrub {
+    devid: u32,
+    pass: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfFinding {
+    devid: u32,
+    pass: &'static str,
+    fault: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DeviceState {
     devid: u32,
     host: String,
@@ -71,6 +84,7 @@ pub(super) async fn scrape(State(s3): State<S3>) -> Response {
     copies(tracker, &mut registry).await;
     devices(tracker, &mut registry);
     reads(tracker, &mut registry);
+    scrub(tracker, &mut registry).await;
     match text(&registry) {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(fmt::Error) => http::StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -309,6 +323,57 @@ fn reads(tracker: &Tracker, registry: &mut Registry) {
         "mogul_reads_hedged",
         "Reads that asked a second copy because the first took too long",
         hedges,
+    );
+}
+
+/// How far each device has been read, and what was found; left out where the database does not answer.
+async fn scrub(tracker: &Tracker, registry: &mut Registry) {
+    let Ok(status) = tracker.scrub_status().await else {
+        return;
+    };
+    let ended = Family::<OfDevice, Amount>::default();
+    let (read, found) = <(Family<OfScrub, Amount>, Family<OfFinding, Amount>)>::default();
+    let view = tracker.view();
+    for state in status.devices {
+        let device = view.device(state.device);
+        let host = device.and_then(|device| view.host(device.device.host));
+        let host = host.map_or_else(String::new, |host| host.name.clone());
+        let devid = state.device.get();
+        if let Some((at, _)) = state.last {
+            let of = OfDevice {
+                devid,
+                host: host.clone(),
+            };
+            ended.get_or_create(&of).set(at.secs());
+        }
+        let last = state.last.map(|(_, counts)| ("last", counts));
+        for (pass, counts) in std::iter::once(("current", state.counts)).chain(last) {
+            read.get_or_create(&OfScrub { devid, pass })
+                .set(amount(counts.bytes));
+            for (fault, count) in [
+                ("rotten", counts.rotten),
+                ("missing", counts.missing),
+                ("stray", counts.strays),
+            ] {
+                let of = OfFinding { devid, pass, fault };
+                found.get_or_create(&of).set(amount(count));
+            }
+        }
+    }
+    registry.register(
+        "mogul_scrub_ended_timestamp_seconds",
+        "When the last whole pass over a device ended",
+        ended,
+    );
+    registry.register(
+        "mogul_scrub_read_bytes",
+        "Bytes of a device that were read and are what their digests say",
+        read,
+    );
+    registry.register(
+        "mogul_scrub_faults",
+        "Files of a device that a pass found to be rotten, missing, or not on record",
+        found,
     );
 }
 

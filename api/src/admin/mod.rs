@@ -27,6 +27,7 @@ mod metrics;
 mod openapi;
 mod queues;
 mod rebalance;
+mod scrub;
 mod settings;
 mod stats;
 mod tokens;
@@ -145,6 +146,8 @@ fn resources() -> OpenApiRouter<S3> {
         .routes(routes!(rebalance::test))
         .routes(routes!(rebalance::find, rebalance::reset))
         .routes(routes!(rebalance::start, rebalance::stop))
+        .routes(routes!(scrub::find))
+        .routes(routes!(scrub::run))
         .routes(routes!(settings::list))
         .routes(routes!(settings::find, settings::set))
         .routes(routes!(stats::find))

@@ -1,6 +1,10 @@
 //! What may befall a device for good, and what an operator does about it.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use mogul_storage::{DevFid, DevId, Fid};
 use mogul_tracker::{
@@ -22,6 +26,8 @@ const FILES_MAX: usize = 10_000;
 /// How long a device is away that comes back: longer than the setting `auto_dead_after` of a new cluster, and long enough to
 /// copy its files.
 const AWAY: Duration = Duration::from_hours(3);
+/// A fid that no process has come to.
+const STRAY: u64 = 123_456_789;
 
 /// What befalls a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,19 +44,22 @@ pub enum Blow {
     Absence,
     /// The operator moves everything off it by a policy.
     Rebalance,
+    /// Its files rot, shrink and vanish, and others appear, and nobody does anything about it.
+    Decay,
 }
 
 impl Blow {
     /// Any of them.
     #[must_use]
     pub fn drawn(clock: &SimClock) -> Blow {
-        match clock.below(6) {
+        match clock.below(7) {
             0 => Blow::Death,
             1 => Blow::Loss,
             2 => Blow::Rot,
             3 => Blow::Drain,
             4 => Blow::Absence,
-            _ => Blow::Rebalance,
+            5 => Blow::Rebalance,
+            _ => Blow::Decay,
         }
     }
 }
@@ -84,6 +93,12 @@ impl Damage {
                 tracker.fsck_start().await
             }
             Blow::Drain => tracker.drain(drained(self.device)).await,
+            Blow::Decay => {
+                self.spoil(blow).await?;
+                self.litter()?;
+                // The next pass is due by this; a day of simulated time would be long to wait for.
+                tracker.set_server_setting("scrub_days", "1").await
+            }
             Blow::Rebalance => {
                 let policy = format!("from_devices={} leave_in_drain_mode=1", self.device);
                 tracker.rebalance_set_policy(&policy).await?;
@@ -119,18 +134,41 @@ impl Damage {
                 fid,
             };
             let path = self.folder.join(at.path().trim_start_matches('/'));
-            let spoilt = if blow == Blow::Loss {
-                fs::remove_file(&path)
-            } else {
-                fs::read(&path).and_then(|mut bytes| {
-                    if let Some(byte) = bytes.last_mut() {
-                        *byte ^= 1;
-                    }
-                    fs::write(&path, bytes)
-                })
+            let how = match blow {
+                Blow::Loss => 0,
+                Blow::Decay => self.clock.below(3),
+                Blow::Death | Blow::Rot | Blow::Drain | Blow::Absence | Blow::Rebalance => 1,
+            };
+            let spoilt = match how {
+                0 => fs::remove_file(&path),
+                1 => rot(&path),
+                _ => fs::write(&path, "short"),
             };
             spoilt.map_err(|error| Error::Internal(error.to_string()))?;
         }
         Ok(())
     }
+
+    /// Leaves a file on the device that nobody knows.
+    fn litter(&self) -> Result<(), Error> {
+        let at = DevFid {
+            device: self.device,
+            fid: Fid::new(STRAY).expect("fids are counted from 1"),
+        };
+        let path = self.folder.join(at.path().trim_start_matches('/'));
+        let written = match path.parent() {
+            Some(folder) => fs::create_dir_all(folder).and_then(|()| fs::write(&path, "litter")),
+            None => Ok(()),
+        };
+        written.map_err(|error| Error::Internal(error.to_string()))
+    }
+}
+
+/// Changes a bit of a file.
+fn rot(path: &Path) -> io::Result<()> {
+    let mut bytes = fs::read(path)?;
+    if let Some(byte) = bytes.last_mut() {
+        *byte ^= 1;
+    }
+    fs::write(path, bytes)
 }

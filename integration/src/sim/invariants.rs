@@ -1,10 +1,17 @@
 //! What must be true of a cluster at rest, whatever happened before.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use http_body_util::{BodyExt as _, Limited};
 use mogul_storage::{ByteRange, DevFid, DevId, Fid};
-use mogul_tracker::{Error, Tracker, command::backlog::Backlog, model::Key};
+use mogul_tracker::{
+    Error, Tracker,
+    command::backlog::Backlog,
+    model::{Key, ScrubState, Timestamp},
+};
 
 use super::{
     blows::Blow,
@@ -25,6 +32,8 @@ pub(super) struct AtRest<'a> {
     pub(super) copies: u8,
     /// The device that was struck for good, and how.
     pub(super) blow: Option<(DevId, Blow)>,
+    /// When that was.
+    pub(super) struck: Timestamp,
 }
 
 /// Holds the cluster against the ledger. The answer names each promise that is not kept (yet).
@@ -37,6 +46,10 @@ pub(super) async fn violations(
     at_rest: AtRest<'_>,
 ) -> Result<Vec<String>, Error> {
     let mut wrong = runs(&serving.tracker, &at_rest).await?;
+    if !wrong.is_empty() {
+        // Nothing is read before: what is wrong must be found without a reader.
+        return Ok(wrong);
+    }
     let backlog = serving.tracker.backlog().await?;
     if backlog
         != (Backlog {
@@ -110,6 +123,7 @@ async fn runs(tracker: &Tracker, at_rest: &AtRest<'_>) -> Result<Vec<String>, Er
     let drained = drains.iter().any(|report| report.drain.ended > 0);
     let over = match at_rest.blow.map(|(_, blow)| blow) {
         None | Some(Blow::Death | Blow::Absence) => true,
+        Some(Blow::Decay) => scrubbed(tracker, at_rest).await?,
         Some(Blow::Loss | Blow::Rot) => checked,
         Some(Blow::Rebalance) => moved,
         Some(Blow::Drain) => drained,
@@ -119,6 +133,18 @@ async fn runs(tracker: &Tracker, at_rest: &AtRest<'_>) -> Result<Vec<String>, Er
     } else {
         vec![format!("the run is not over: {:?}", at_rest.blow)]
     })
+}
+
+/// Whether the device that was struck has been read from its first file to its last since.
+async fn scrubbed(tracker: &Tracker, at_rest: &AtRest<'_>) -> Result<bool, Error> {
+    let period = Duration::from_hours(24);
+    let status = tracker.scrub_status().await?;
+    let struck = |state: &ScrubState| at_rest.blow.is_some_and(|(device, _)| device == state.device);
+    Ok(status.devices.iter().filter(|state| struck(state)).any(|state| {
+        // The next pass is due a period after the last one began.
+        let begun = state.due.before(period);
+        state.begun.is_none() && state.last.is_some() && begun > at_rest.struck
+    }))
 }
 
 /// What a host holds of a fid; nothing if it cannot be read.

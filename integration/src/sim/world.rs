@@ -20,7 +20,8 @@ use mogul_tracker::{
     command::{buckets::CreateBucket, devices::LocalHost},
     jobs::{
         Job, Next, delete::Delete, digest::Digest, drain::Drains, expire::Expire, fsck::Fsck,
-        monitor::Monitor, reaper::Reaper, rebalance::Rebalance, replicate::Replicate, sweep::Sweep,
+        monitor::Monitor, reaper::Reaper, rebalance::Rebalance, replicate::Replicate, scrub::Scrub,
+        sweep::Sweep,
     },
     meta::{Db, DbConfig},
     model::{Bucket, DomainName, Key, Tags, Timestamp, UserId},
@@ -88,6 +89,8 @@ struct Cluster {
     wrong: Rc<RefCell<Option<Vec<String>>>>,
     /// The device that was struck in the end, and how.
     blow: Rc<Cell<Option<(DevId, Blow)>>>,
+    /// When that was.
+    struck: Rc<Cell<Timestamp>>,
 }
 
 /// A tracker that is up, and the bucket that clients use.
@@ -131,6 +134,7 @@ impl World {
             period: Rc::new(Cell::new(STORM_PERIOD)),
             wrong: Rc::default(),
             blow: Rc::default(),
+            struck: Rc::default(),
         };
         let executor = Executor::new(clock.clone());
         let process = Vec::new();
@@ -210,6 +214,7 @@ impl World {
         let cluster = self.cluster.clone();
         self.cluster.wrong.take();
         self.cluster.blow.set(Some((device, blow)));
+        self.cluster.struck.set(self.clock.now());
         self.executor.spawn("operator", async move {
             let tracker = cluster.serving().await.tracker;
             if let Err(error) = damage.operate(&tracker, blow).await {
@@ -326,6 +331,7 @@ impl World {
         self.spawn_job("fsck", Fsck::new);
         self.spawn_job("rebalance", Rebalance::new);
         self.spawn_job("drain", Drains::new);
+        self.spawn_job("scrub", Scrub::new);
     }
 
     fn spawn_replicate(&mut self) {
@@ -423,6 +429,7 @@ impl Cluster {
                 hosts,
                 copies: COPIES,
                 blow: self.blow.get(),
+                struck: self.struck.get(),
             };
             let found = invariants::violations(&serving, &self.ledger, at_rest).await;
             *self.wrong.borrow_mut() =

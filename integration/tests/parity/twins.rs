@@ -69,7 +69,7 @@ pub(crate) const REASONS: &[(&str, &str)] = &[
     ("test", "it makes a worker of the original die to test it"),
 ];
 
-/// Operations that the tracker port does not know: users, keys, tokens, and single resources out of its lists.
+/// Operations that the tracker port does not know: users, keys, tokens, the scrub, and single resources out of its lists.
 pub(crate) const OWN: &[&str] = &[
     "add_key",
     "add_token",
@@ -81,6 +81,7 @@ pub(crate) const OWN: &[&str] = &[
     "find_host",
     "find_key",
     "find_queues",
+    "find_scrub",
     "find_stats",
     "find_user",
     "forget_mark",
@@ -95,4 +96,5 @@ pub(crate) const OWN: &[&str] = &[
     "remove_key",
     "remove_token",
     "remove_user",
+    "run_scrub",
 ];

@@ -84,7 +84,9 @@ fn crc_of(file: &File, first: u64, length: u64) -> io::Result<[u8; 8]> {
         at = at.saturating_add(u64::try_from(wanted).expect("usize fits in u64 where Linux runs"));
     }
     let digests = hasher.finish();
-    let digest = digests.get(HashType::Crc64Nvme).map(|digest| digest.bytes.clone());
+    let digest = digests
+        .get(HashType::Crc64Nvme)
+        .map(|digest| digest.bytes.clone());
     let crc64 = digest.and_then(|bytes| bytes.try_into().ok());
     Ok(crc64.expect("the hasher was made for this digest, which has eight bytes"))
 }

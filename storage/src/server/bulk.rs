@@ -27,7 +27,12 @@ pub(super) async fn delete(device: Arc<Device>, body: Body) -> Result<Response<B
 /// Digests parts of files, in order.
 pub(super) async fn crcs(device: Arc<Device>, body: Body) -> Result<Response<Body>, NodeError> {
     let extents = read(body, Extent::parse).await?;
-    let bytes = |extents: &[Extent]| extents.iter().map(|extent| u128::from(extent.length)).sum::<u128>();
+    let bytes = |extents: &[Extent]| {
+        extents
+            .iter()
+            .map(|extent| u128::from(extent.length))
+            .sum::<u128>()
+    };
     let Some(extents) = extents.filter(|extents| bytes(extents) <= CRC_BYTES_MAX.into()) else {
         return refuse(
             StatusCode::BAD_REQUEST,

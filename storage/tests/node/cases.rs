@@ -460,7 +460,7 @@ pub(crate) async fn many_files_are_digested_at_once(bench: &Bench) {
     let extents = [
         extent(1, 0, 8 << 20),
         extent(1, 0, 5),
-        extent(1, 5, 1 << 20),
+        extent(1, 5, 8 << 20),
         extent(2, 0, 9),
         extent(3, 0, 9),
         extent(4, 0, 9),
@@ -472,7 +472,13 @@ pub(crate) async fn many_files_are_digested_at_once(bench: &Bench) {
         let mut hasher = Hasher::new(&[HashType::Crc64Nvme]);
         hasher.update(bytes);
         let digests = hasher.finish();
-        digests.get(HashType::Crc64Nvme).unwrap().bytes.clone().try_into().unwrap()
+        digests
+            .get(HashType::Crc64Nvme)
+            .unwrap()
+            .bytes
+            .clone()
+            .try_into()
+            .unwrap()
     };
     let size = u64::try_from(large).unwrap();
     let file = |size, crc64| Seen::File { size, crc64 };
@@ -499,7 +505,10 @@ pub(crate) async fn a_request_for_too_much_at_once_is_refused(bench: &Bench) {
         let refused = bench.node.crcs(device(), &extents).await;
 
         assert!(
-            matches!(refused, Err(NodeError::Answer { status: 400, .. } | NodeError::Body(_))),
+            matches!(
+                refused,
+                Err(NodeError::Answer { status: 400, .. } | NodeError::Body(_))
+            ),
             "{refused:?}"
         );
     }

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use mogul_storage::{DevFid, DevId, Digest, Fid, utilization::Utilization};
+use mogul_storage::{
+    DevFid, DevId, Digest, Fid, NodeError,
+    download::{BadCopy, Fault},
+    utilization::Utilization,
+};
 
 use crate::{
     Error, Tracker,
@@ -106,10 +110,12 @@ impl Tracker {
         found.ok_or(Error::UnknownKey)
     }
 
-    /// Whether a device has a file of that size now.
+    /// Whether a device has a file of that size now. What is missing or has another size is reported.
     async fn is_whole(&self, at: DevFid, size: u64) -> bool {
-        match self.size_of(at).await {
-            Ok(found) => found == size,
+        let fault = match self.size_of(at).await {
+            Ok(found) if found == size => return true,
+            Ok(_) => Fault::Short,
+            Err(NodeError::NotFound) => Fault::Missing,
             Err(error) => {
                 tracing::warn!(
                     fid = at.fid.get(),
@@ -117,9 +123,12 @@ impl Tracker {
                     error = chain(&error),
                     "a copy is not offered"
                 );
-                false
+                return false;
             }
-        }
+        };
+        let DevFid { device, fid } = at;
+        self.report_bad_copy(BadCopy { fid, device, fault }).await;
+        false
     }
 
     /// The known ones among these devices in an order drawn by weight, those that are drained last.

@@ -21,6 +21,7 @@ pub mod objects;
 pub mod rebalance;
 mod repair;
 mod revise;
+pub mod scrub;
 pub mod settings;
 pub mod tempfiles;
 pub mod tokens;

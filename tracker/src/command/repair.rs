@@ -1,7 +1,13 @@
 //! Copies that are not what the tables say.
+//!
+//! Whoever reads tells here what failed: S3's reads and copies, joins, the replicate job, the digest job, the scrub, and the
+//! look at the first copy that `get_paths` takes.
 
+use std::time::Duration;
+
+use futures_util::future::{self, Either};
 use mogul_storage::{
-    DevFid,
+    DevFid, Fid, HashType,
     download::{BadCopy, Fault},
 };
 
@@ -9,14 +15,37 @@ use crate::{
     Error, Tracker,
     error::chain,
     jobs::JobName,
-    meta::{Tx, files, queues, replicas},
+    meta::{
+        Tx, files, fsck, queues, replicas,
+        work::{self, Kind},
+    },
+    view::DeviceView,
 };
+
+/// Files up to this size in bytes are read on the device of another copy before a bad one is given up; of larger ones, for
+/// which a client would wait, the size must do. Copies are made with the digest in hand in any case.
+const READ_MAX: u64 = 256 << 20;
+
+/// How long the look at other copies may take: a client may wait for it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// When a file is looked at of which the only good copy may be missing: later, so that many who read it have it looked at
+/// once.
+const LOOK_AGAIN: Duration = Duration::from_mins(5);
+
+/// What a copy must be to count as good.
+struct Expected {
+    size: u64,
+    /// A digest to read it by, where one is known.
+    digest: Option<(HashType, Vec<u8>)>,
+}
 
 impl Tracker {
     /// Tells that a copy could not be read as it is on record, so that it is repaired.
     ///
-    /// A copy that is missing, short or rotten is forgotten if there is another on record, and made anew elsewhere; the
-    /// last one is never given up, bad as it is. A device that cannot be reached is the monitor's business.
+    /// A copy that is missing, short or rotten is forgotten if there is another on record that is seen to be good, and made
+    /// anew; else it stays, bad as it is: it may be the best that is left. One that is missing or short is looked at again
+    /// by fsck then. A device that cannot be reached is the monitor's business.
     ///
     /// # Cancel safety
     /// Dropped, it may leave the file of a forgotten copy to the replicate job.
@@ -26,8 +55,7 @@ impl Tracker {
         if bad.fault == Fault::Unreachable {
             return;
         }
-        let forget = self.db().write(move |tx| Box::pin(forget(tx, bad)));
-        match forget.await {
+        match self.repair(bad).await {
             Ok(Repair::Queued) => {}
             Ok(Repair::Impossible) => return,
             Err(error) => {
@@ -50,13 +78,84 @@ impl Tracker {
         }
         self.wake(JobName::Replicate);
     }
+
+    async fn repair(&self, bad: BadCopy) -> Result<Repair, Error> {
+        if self.has_another(bad).await? {
+            return self.db().write(move |tx| Box::pin(forget(tx, bad))).await;
+        }
+        tracing::error!(
+            fid = bad.fid.get(),
+            devid = bad.device.get(),
+            "a bad copy is kept: no other is known to be good"
+        );
+        if bad.fault != Fault::Rotten {
+            let later = self.now().after(LOOK_AGAIN);
+            let queue = self.db().write(move |tx| {
+                Box::pin(async move { work::files_added(tx, Kind::Fsck, &[bad.fid], later).await })
+            });
+            queue.await?;
+        }
+        Ok(Repair::Impossible)
+    }
+
+    /// Whether another copy on record is seen to be good.
+    async fn has_another(&self, bad: BadCopy) -> Result<bool, Error> {
+        let fid = bad.fid;
+        let mut tx = self.db().reader().await?;
+        let Some(file) = files::files_by_fid(&mut tx, &[fid]).await?.remove(&fid) else {
+            return Ok(false);
+        };
+        let on = replicas::replicas_of(&mut tx, &[fid]).await?.remove(&fid);
+        let digest = match bad.fault {
+            Fault::Short | Fault::Rotten if file.size <= READ_MAX => digest_known(&mut tx, fid).await?,
+            Fault::Short | Fault::Rotten | Fault::Missing | Fault::Unreachable => None,
+        };
+        drop(tx);
+        let expected = Expected {
+            size: file.size,
+            digest,
+        };
+        let view = self.view();
+        let looks = std::pin::pin!(async {
+            for device in on.unwrap_or_default() {
+                let readable = view.device(device).is_some_and(DeviceView::readable);
+                if device != bad.device && readable && self.is_good(DevFid { device, fid }, &expected).await {
+                    return true;
+                }
+            }
+            false
+        });
+        match future::select(looks, self.clock().sleep(PATIENCE)).await {
+            Either::Left((found, _)) => Ok(found),
+            Either::Right(_) => Ok(false),
+        }
+    }
+
+    async fn is_good(&self, at: DevFid, expected: &Expected) -> bool {
+        match &expected.digest {
+            Some((hash, bytes)) => {
+                let digest = self.digest_of(at, *hash).await;
+                digest.is_ok_and(|digest| digest.bytes == *bytes)
+            }
+            None => self.size_of(at).await.is_ok_and(|size| size == expected.size),
+        }
+    }
+}
+
+/// A digest of a file that is on record.
+async fn digest_known(tx: &mut Tx, fid: Fid) -> Result<Option<(HashType, Vec<u8>)>, Error> {
+    if let Some(crc64) = files::digests_known(tx, &[fid]).await?.remove(&fid) {
+        return Ok(Some((HashType::Crc64Nvme, crc64.to_vec())));
+    }
+    let kept = fsck::checksums_of(tx, &[fid]).await?.remove(&fid);
+    Ok(kept.and_then(|(hash, bytes)| Some((hash?, bytes))))
 }
 
 /// Whether something can be done.
 enum Repair {
     /// The copy is forgotten, and a new one will be made.
     Queued,
-    /// There is no other copy on record, or the file or this copy is gone.
+    /// There is no other good copy on record, or the file or this copy is gone.
     Impossible,
 }
 

@@ -1,19 +1,20 @@
 //! Settings that all trackers of a database share (`server_settings`, mogilefs.md §20): read, checked, written.
 //!
-//! What operators may write is a closed list with a form each. `skip_mkcol`, `fsck_checksum`, the `queue_*` of the jobs, the network
-//! zones, and ours (`tranquillity`, `auto_dead_after`, `replicate_*`) are followed; the rest is kept for the original trackers beside us
-//! (docs/mogilefs-differences.md).
+//! What operators may write is a closed list with a form each. `skip_mkcol`, `fsck_checksum`, the `queue_*` of the jobs,
+//! the network zones, and ours (`tranquillity`, `auto_dead_after`, `replicate_*`, `scrub_days`, `upload_days`) are followed;
+//! the rest is kept for the original trackers beside us (docs/mogilefs-differences.md).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use mogul_storage::networks::Network;
 
 use crate::{
     Error, Tracker,
     jobs::replicate::{BANDWIDTH, PER_DEVICE, PER_HOST},
-    meta::{Tx, settings},
+    meta::{Tx, scrub, settings},
     model::separated,
     pace,
+    view::ClusterView,
 };
 
 /// `1`: no folders are made on nodes before files are put there.
@@ -24,6 +25,18 @@ pub const AUTO_DEAD_AFTER: &str = "auto_dead_after";
 
 /// Which digests fsck compares; without a row, those that the class of a file keeps.
 const FSCK_CHECKSUM: &str = "fsck_checksum";
+
+/// In how many days every copy is read once; 0: none is read by itself. Without a row, 30.
+pub const SCRUB_DAYS: &str = "scrub_days";
+
+/// After how many days without a new part an open upload is aborted; 0: never. Without a row, 30.
+const UPLOAD_DAYS: &str = "upload_days";
+
+/// What stands for [`UPLOAD_DAYS`] without a row.
+const UPLOAD_AGE_DEFAULT: Duration = Duration::from_hours(24 * 30);
+
+/// What stands for [`SCRUB_DAYS`] without a row.
+pub(crate) const SCRUB_PERIOD_DEFAULT: Duration = Duration::from_hours(24 * 30);
 
 /// Counts changes of the list of read-only databases, by which the original's workers see that it is another.
 const SLAVE_VERSION: &str = "slave_version";
@@ -54,8 +67,8 @@ enum Form {
 }
 
 impl Tracker {
-    /// The settings that operators see, by key, as the database has them now: without the state of fsck (MogileFS hides it) and
-    /// without mogul's own.
+    /// The settings that operators see, by key, as the database has them now: without the state of fsck (MogileFS hides
+    /// it) and without mogul's own.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -81,7 +94,7 @@ impl Tracker {
     pub async fn set_server_setting(&self, key: &str, value: &str) -> Result<(), Error> {
         let form = form_of(key).ok_or(Error::SettingReadOnly)?;
         let stored = cleaned(form, value).map_err(Error::InvalidSetting)?;
-        let wanted = Arc::new((key.to_owned(), stored));
+        let (wanted, now) = (Arc::new((key.to_owned(), stored)), self.now());
         let set = self.db().write(move |tx| {
             let wanted = Arc::clone(&wanted);
             Box::pin(async move {
@@ -92,11 +105,33 @@ impl Tracker {
                 if form == Form::Slave {
                     slaves_changed(tx).await?;
                 }
+                if wanted.0 == SCRUB_DAYS {
+                    scrub::scrubs_due(tx, now).await?;
+                }
                 Ok(())
             })
         });
         set.await?;
         self.refresh_all().await
+    }
+}
+
+/// The time in which every copy is read once; `None` if that is switched off.
+pub(crate) fn scrub_period(view: &ClusterView) -> Option<Duration> {
+    days(view, SCRUB_DAYS, SCRUB_PERIOD_DEFAULT)
+}
+
+/// How long an open upload lives without a new part; `None` for ever.
+pub(crate) fn upload_age_max(view: &ClusterView) -> Option<Duration> {
+    days(view, UPLOAD_DAYS, UPLOAD_AGE_DEFAULT)
+}
+
+/// A setting of days; `None` if it is 0.
+fn days(view: &ClusterView, key: &str, default: Duration) -> Option<Duration> {
+    match view.setting(key).map(str::parse::<u32>) {
+        Some(Ok(0)) => None,
+        Some(Ok(days)) => Some(Duration::from_hours(24).saturating_mul(days)),
+        Some(Err(_)) | None => Some(default),
     }
 }
 
@@ -115,7 +150,9 @@ fn form_of(key: &str) -> Option<Form> {
     }
     match key {
         "skip_devcount" | SKIP_MKCOL | "case_sensitive_list_keys" => Some(Form::Switch),
-        "memcache_ttl" | "internal_queue_limit" | AUTO_DEAD_AFTER => Some(Form::Number),
+        "memcache_ttl" | "internal_queue_limit" | AUTO_DEAD_AFTER | SCRUB_DAYS | UPLOAD_DAYS => {
+            Some(Form::Number)
+        }
         _ if [PER_DEVICE.0, PER_HOST.0, BANDWIDTH].contains(&key) => Some(Form::Number),
         "memcache_servers" | "network_zones" => Some(Form::Any),
         FSCK_CHECKSUM => Some(Form::Checksum),
@@ -185,6 +222,7 @@ mod tests {
             ("skip_mkcol", Some(Form::Switch)),
             ("memcache_ttl", Some(Form::Number)),
             ("auto_dead_after", Some(Form::Number)),
+            ("scrub_days", Some(Form::Number)),
             ("queue_rate_for_anything", Some(Form::Any)),
             ("zone_near", Some(Form::Networks)),
             ("slave_k1", Some(Form::Slave)),

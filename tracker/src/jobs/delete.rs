@@ -103,7 +103,11 @@ impl Delete {
                 Ok(left) => {
                     let left: BTreeSet<Fid> = left.into_iter().collect();
                     let fate = |fid| {
-                        if left.contains(&fid) { Fate::Refused } else { Fate::Gone }
+                        if left.contains(&fid) {
+                            Fate::Refused
+                        } else {
+                            Fate::Gone
+                        }
                     };
                     fates.extend(fids.iter().map(|fid| (*fid, fate(*fid))));
                 }

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
 use mogul_storage::{
-    DevFid, DevId, Digests, Fid, HashType,
+    DevFid, DevId, Digests, Fid, HashType, NodeError,
     download::{BadCopy, Fault},
 };
 
@@ -67,6 +67,12 @@ enum End {
     Gone(Fid),
     /// No copy can be read, or they differ.
     Later(DigestClaim),
+}
+
+/// Why a copy was not digested.
+struct Unread {
+    fault: Fault,
+    reason: String,
 }
 
 /// The bytes of one copy, digested.
@@ -146,24 +152,19 @@ impl Digest {
             let copy = self.read(work, *device).await;
             let copy = match copy {
                 Ok(copy) => copy,
-                Err(reason) => {
+                Err(Unread { fault, reason }) => {
                     tracing::warn!(
                         fid = fid.get(),
                         devid = device.get(),
                         reason,
                         "a copy was not digested"
                     );
+                    self.report(fid, *device, fault).await;
                     continue;
                 }
             };
             if work.md5.as_ref().is_some_and(|md5| *md5 != copy.md5) {
-                let fault = Fault::Rotten;
-                let bad = BadCopy {
-                    fid,
-                    device: *device,
-                    fault,
-                };
-                self.tracker.report_bad_copy(bad).await;
+                self.report(fid, *device, Fault::Rotten).await;
                 continue;
             }
             if work.md5.is_none() && !self.others_agree(work, (*device, &readable), &copy).await {
@@ -181,19 +182,30 @@ impl Digest {
         None
     }
 
+    async fn report(&self, fid: Fid, device: DevId, fault: Fault) {
+        self.tracker.report_bad_copy(BadCopy { fid, device, fault }).await;
+    }
+
     /// Reads one copy.
-    async fn read(&self, work: &Work, device: DevId) -> Result<Copy, String> {
+    async fn read(&self, work: &Work, device: DevId) -> Result<Copy, Unread> {
         let at = DevFid {
             device,
             fid: work.file.fid,
         };
         let read = self.tracker.read_whole(at, &[HashType::Md5, HashType::Crc64Nvme]);
-        let read = read.await.map_err(|error| error.to_string())?;
+        let read = read.await.map_err(|error| Unread {
+            fault: if matches!(error, NodeError::NotFound) {
+                Fault::Missing
+            } else {
+                Fault::Unreachable
+            },
+            reason: error.to_string(),
+        })?;
         if read.size != work.file.size {
-            return Err(format!(
-                "it has {} bytes instead of {}",
-                read.size, work.file.size
-            ));
+            return Err(Unread {
+                fault: Fault::Short,
+                reason: format!("it has {} bytes instead of {}", read.size, work.file.size),
+            });
         }
         Ok(Copy {
             md5: bytes_of(&read.digests, HashType::Md5),

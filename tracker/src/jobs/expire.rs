@@ -1,5 +1,6 @@
-//! Moves out of the way what time alone ends: reservations of the tracker port that were never closed, the memory of
-//! finished uploads, and rows of MogileFS's old deletion queues.
+//! Moves out of the way what time alone ends: reservations of the tracker port that were never closed, S3 uploads that
+//! nobody goes on with, the memory of finished ones, and rows of MogileFS's old deletion queues. docs/upkeep.md has all
+//! rules with an age, these and those of other jobs.
 
 use std::time::Duration;
 
@@ -8,7 +9,11 @@ use mogul_storage::Fid;
 use super::{Done, Job, JobName, Next};
 use crate::{
     Error, Tracker,
-    meta::{Tx, files, lock, queues, replicas, tempfiles, uploads},
+    command::settings::upload_age_max,
+    meta::{
+        Tx, files, lock, queues, replicas, tempfiles,
+        uploads::{self, UploadState},
+    },
     model::Timestamp,
 };
 
@@ -18,18 +23,51 @@ const TEMPFILE_AGE_MAX: Duration = Duration::from_hours(1);
 const UPLOAD_MEMORY: Duration = Duration::from_hours(24);
 /// Rows of each kind that one step takes.
 const BATCH: usize = 500;
+/// How often uploads are looked for that nobody goes on with.
+const ABANDONED_EVERY: Duration = Duration::from_hours(1);
 /// How often there is a look.
 pub const PERIOD: Duration = Duration::from_mins(1);
 
 /// The job.
 #[derive(Clone)]
-pub struct Expire(Tracker);
+pub struct Expire {
+    tracker: Tracker,
+    /// When uploads that nobody goes on with were last looked for.
+    looked: Option<Timestamp>,
+}
 
 impl Expire {
     /// The job of a tracker.
     #[must_use]
     pub fn new(tracker: &Tracker) -> Expire {
-        Expire(tracker.clone())
+        Expire {
+            tracker: tracker.clone(),
+            looked: None,
+        }
+    }
+
+    /// Aborts uploads that nobody goes on with, when it is time. Answers how many.
+    async fn abort_abandoned(&mut self, now: Timestamp) -> Result<usize, Error> {
+        let recently = |looked: Timestamp| looked.until(now) < ABANDONED_EVERY;
+        let Some(age) = upload_age_max(&self.tracker.view()) else {
+            return Ok(0);
+        };
+        if self.looked.is_some_and(recently) {
+            return Ok(0);
+        }
+        let before = now.before(age);
+        let mut tx = self.tracker.db().reader().await?;
+        let none = uploads::uploads_abandoned(&mut tx, before, 1).await?.is_empty();
+        drop(tx);
+        if none {
+            self.looked = Some(now);
+            return Ok(0);
+        }
+        let abort = self
+            .tracker
+            .db()
+            .write(move |tx| Box::pin(async move { aborted(tx, before, now).await }));
+        abort.await
     }
 }
 
@@ -37,11 +75,12 @@ impl Job for Expire {
     const NAME: JobName = JobName::Expire;
 
     async fn step(&mut self) -> Result<Next, Error> {
-        let Some(turn) = self.0.locks().named(lock::TEMPFILES).await? else {
+        let now = self.tracker.now();
+        let Some(turn) = self.tracker.locks().named(lock::TEMPFILES).await? else {
             return Ok(Next::Idle);
         };
-        let now = self.0.now();
-        let expired = self.0.db().write(move |tx| {
+        let abandoned = self.abort_abandoned(now).await?;
+        let expired = self.tracker.db().write(move |tx| {
             Box::pin(async move {
                 let tempfiles = tempfiles_given_up(tx, now).await?;
                 let queued = queues::old_queues_moved(tx, now, BATCH).await?;
@@ -51,13 +90,30 @@ impl Job for Expire {
         });
         let [tempfiles, queued, uploads] = expired.await?;
         turn.release().await;
-        if tempfiles + queued > 0 {
-            self.0.wake(JobName::Delete);
+        if tempfiles + queued + abandoned > 0 {
+            self.tracker.wake(JobName::Delete);
         }
-        self.0.did(Self::NAME, Done::files(tempfiles + queued + uploads));
-        let more = [tempfiles, queued, uploads].iter().any(|count| *count >= BATCH);
+        let done = Done::files(tempfiles + queued + uploads + abandoned);
+        self.tracker.did(Self::NAME, done);
+        let more = abandoned > 0 || [tempfiles, queued, uploads].iter().any(|count| *count >= BATCH);
         Ok(if more { Next::Again } else { Next::Idle })
     }
+}
+
+/// Aborts uploads that nobody has added to since `before`. Answers how many.
+async fn aborted(tx: &mut Tx, before: Timestamp, now: Timestamp) -> Result<usize, Error> {
+    let abandoned = uploads::uploads_abandoned(tx, before, BATCH).await?;
+    for id in &abandoned {
+        // A part or a completion that is on its way holds the row, and this waits for it.
+        let held = uploads::upload_held(tx, id).await?;
+        let newest = uploads::newest_part(tx, id).await?;
+        let open = held.is_some_and(|upload| upload.state == UploadState::Open);
+        if open && newest.is_none_or(|at| at < before) {
+            tracing::info!(upload = id.0, "an upload that nobody goes on with was aborted");
+            uploads::upload_aborted(tx, id, now).await?;
+        }
+    }
+    Ok(abandoned.len())
 }
 
 /// Gives up reservations that were never closed: whatever the devices that were offered hold is deleted. Answers how many

@@ -12,6 +12,7 @@
 //! | [`sweep`] | ends fids that nobody ended: after a crash, a hang-up, a failed transaction |
 //! | [`reaper`] | forgets a batch of a dead device's copies, queues their files; takes up what dead trackers had claimed |
 //! | [`fsck`] | checks a range of files against what the devices hold, mends what differs |
+//! | [`scrub`] | reads a page of a device's files, compares them with their digests and what is on record |
 //! | [`rebalance`] | queues copies that a policy wants elsewhere, and moves them |
 //! | [`drain`] | queues what is on devices that are to be empty |
 //! | [`expire`] | moves old reservations, finished uploads and the old queues out of the way |
@@ -30,6 +31,7 @@ pub mod monitor;
 pub mod reaper;
 pub mod rebalance;
 pub mod replicate;
+pub mod scrub;
 pub mod sweep;
 
 pub use board::{Done, JobBoard, JobStatus};
@@ -101,11 +103,13 @@ pub enum JobName {
     Rebalance,
     /// [`drain`].
     Drain,
+    /// [`scrub`].
+    Scrub,
 }
 
 impl JobName {
     /// All jobs.
-    pub const ALL: [JobName; 11] = [
+    pub const ALL: [JobName; 12] = [
         JobName::Monitor,
         JobName::Replicate,
         JobName::Delete,
@@ -117,6 +121,7 @@ impl JobName {
         JobName::Fsck,
         JobName::Rebalance,
         JobName::Drain,
+        JobName::Scrub,
     ];
 
     /// The job of a name.
@@ -147,6 +152,7 @@ impl JobName {
             JobName::Fsck => "fsck",
             JobName::Rebalance => "rebalance",
             JobName::Drain => "drain",
+            JobName::Scrub => "scrub",
         }
     }
 }
@@ -179,6 +185,7 @@ impl Wakes {
             fsck,
             rebalance,
             drain,
+            scrub,
         ] = &*self.0;
         match job {
             JobName::Monitor => monitor,
@@ -192,6 +199,7 @@ impl Wakes {
             JobName::Fsck => fsck,
             JobName::Rebalance => rebalance,
             JobName::Drain => drain,
+            JobName::Scrub => scrub,
         }
     }
 }

@@ -204,6 +204,21 @@ const UNKNOWN: Sql = sql(
      where f.fid >= ? and f.fid <= ? and o.crc64 is null and f.dkey < ? order by f.fid limit ?",
 );
 
+const DIGESTIBLE: Sql = sql("select fid from file where dkey < ? and fid in (…) order by fid");
+
+/// Those of these fids that are files of clients: their bytes are digested where nobody has done so.
+pub(crate) async fn digestible(tx: &mut Tx, fids: &[Fid]) -> Result<Vec<Fid>, Error> {
+    let mut found = Vec::new();
+    for fids in fids.chunks(LIST_MAX) {
+        let mut args = vec![Key::RESERVED_PREFIX.into()];
+        args.extend(values(fids));
+        for row in tx.rows_list(&DIGESTIBLE, fids.len(), args).await? {
+            found.push(fid_of(&row, 0)?);
+        }
+    }
+    Ok(found)
+}
+
 /// Fids that one look goes through.
 const SPAN: u64 = 50_000;
 
@@ -262,5 +277,6 @@ async fn number(tx: &mut Tx, sql: &Sql, args: Vec<super::Value>) -> Result<Optio
 }
 
 catalogue! {
-    COUNT, QUEUE, ANY, DUE, CLAIM, DEFER, DONE, LOCK, LEARN, KEEP, KNOWN_MD5, NEXT_FILE, LAST_FILE, FIRST_TEMPFILE, UNKNOWN,
+    COUNT, QUEUE, ANY, DUE, CLAIM, DEFER, DONE, LOCK, LEARN, KEEP, KNOWN_MD5, NEXT_FILE, LAST_FILE, FIRST_TEMPFILE,
+    DIGESTIBLE, UNKNOWN,
 }

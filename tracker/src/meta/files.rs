@@ -16,13 +16,21 @@ use crate::{
     model::{ClassId, DomainId, Key, Timestamp},
 };
 
-/// How long the bytes of what was an object stay after its end: whoever looked it up just before opens its files, or
-/// the next segment of it, within this time. What is open stays readable on a local device anyhow.
+/// How long the bytes of what was an object stay after its end: whoever looked it up just before (a gateway, or a
+/// client that was told its paths) opens its file within this time. A node that has opened a file gives it out to its
+/// end, whether or not it is deleted meanwhile.
 pub(crate) const READERS_GRACE: Duration = Duration::from_secs(5);
 
-/// How long the bytes of a part stay after its object has ended or has been joined: whoever reads the object in segments
-/// opens the next one only when the last is read.
+/// How long the bytes of a part stay after its object has been joined, and at least after it has ended: whoever reads
+/// the object in segments opens the next one only when the last is read.
 pub(crate) const SEGMENT_READERS_GRACE: Duration = Duration::from_mins(1);
+
+/// How fast the slowest readers of an object in segments are that get to its end when it ends meanwhile, in bytes a
+/// second.
+const SEGMENT_READERS_RATE: u64 = 4 << 20;
+
+/// How long the parts of an object that has ended stay at most, however large it was.
+const SEGMENT_READERS_GRACE_MAX: Duration = Duration::from_hours(1);
 
 /// A row of `file`, without its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,8 +145,8 @@ pub(crate) async fn file_segmented(tx: &mut Tx, fid: Fid) -> Result<bool, Error>
 }
 
 const PARTS: Sql = sql(
-    "select part_fid from mogul_segment where fid in (…) and part_fid is not null \
-     order by part_fid",
+    "select fid, part_fid, size from mogul_segment where fid in (…) and part_fid is not null \
+     order by fid, part_fid",
 );
 const FORGET_FILES: Sql = sql("delete from file where fid in (…)");
 const FORGET_OBJECTS: Sql = sql("delete from mogul_object where fid in (…)");
@@ -146,29 +154,45 @@ const FORGET_CHECKSUMS: Sql = sql("delete from checksum where fid in (…)");
 const FORGET_SEGMENTS: Sql = sql("delete from mogul_segment where fid in (…)");
 
 /// Ends files that were objects, or parts of them: they are no longer in any table but `file_on`, and their bytes are
-/// queued for deletion after [`READERS_GRACE`]. The files of an object's segments go with it. A row in `mogul_join` stays
-/// and is due: whoever claims it looks for what an attempt to join left behind.
+/// queued for deletion after [`READERS_GRACE`]. The files of an object's segments go with it, when whoever reads them
+/// has had the time to come to its end. A row in `mogul_join` stays and is due: whoever claims it looks for what an
+/// attempt to join left behind.
 pub(crate) async fn release(tx: &mut Tx, fids: &[Fid], now: Timestamp) -> Result<(), Error> {
     let delete_at = now.after(READERS_GRACE);
-    let mut parts = Vec::new();
+    let mut parts: BTreeMap<Fid, (Vec<Fid>, u64)> = BTreeMap::new();
     for fids in fids.chunks(LIST_MAX) {
         let rows = tx.rows_list(&PARTS, fids.len(), values(fids)).await?;
         if !rows.is_empty() {
             segments::joins_unshelved(tx, fids, now).await?;
         }
         for row in rows {
-            parts.push(fid_of(&row, 0)?);
+            let (files, bytes) = parts.entry(fid_of(&row, 0)?).or_default();
+            files.push(fid_of(&row, 1)?);
+            *bytes = bytes.saturating_add(number_of(&row, 2)?);
         }
         tx.run_list(&FORGET_SEGMENTS, fids.len(), values(fids)).await?;
         forget(tx, fids, delete_at).await?;
     }
-    release_parts(tx, &parts, now).await
+    for (files, bytes) in parts.into_values() {
+        parts_given_up(tx, &files, now.after(segment_readers_grace(bytes))).await?;
+    }
+    Ok(())
+}
+
+/// How long the parts of an object of so many bytes stay after its end.
+fn segment_readers_grace(bytes: u64) -> Duration {
+    let reading = Duration::from_secs(bytes / SEGMENT_READERS_RATE);
+    reading.clamp(SEGMENT_READERS_GRACE, SEGMENT_READERS_GRACE_MAX)
 }
 
 /// Ends files that were parts of an object: their bytes are queued for deletion after [`SEGMENT_READERS_GRACE`].
 pub(crate) async fn release_parts(tx: &mut Tx, parts: &[Fid], now: Timestamp) -> Result<(), Error> {
+    parts_given_up(tx, parts, now.after(SEGMENT_READERS_GRACE)).await
+}
+
+async fn parts_given_up(tx: &mut Tx, parts: &[Fid], delete_at: Timestamp) -> Result<(), Error> {
     for parts in parts.chunks(LIST_MAX) {
-        forget(tx, parts, now.after(SEGMENT_READERS_GRACE)).await?;
+        forget(tx, parts, delete_at).await?;
     }
     Ok(())
 }
@@ -246,4 +270,20 @@ pub(crate) async fn renamed(tx: &mut Tx, fid: Fid, key: &Key) -> Result<(), Erro
 catalogue! {
     BY_FID, LOCK, LOCK_ALL, COUNT, COUNT_ALL, DIGESTS, PART_DIGESTS, SEGMENTED, PARTS, FORGET_FILES, FORGET_OBJECTS,
     FORGET_CHECKSUMS, FORGET_SEGMENTS, ADD, RECLASS, RENAME,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_large_object_stay_for_as_long_as_a_slow_reader_takes() {
+        for (bytes, expected) in [
+            (0, Duration::from_mins(1)),
+            (5 << 30, Duration::from_secs(5 << 8)),
+            (5 << 40, Duration::from_hours(1)),
+        ] {
+            assert_eq!(segment_readers_grace(bytes), expected, "{bytes}");
+        }
+    }
 }

@@ -51,6 +51,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0004_digests.sql"),
     migration!("0005_absent.sql"),
     migration!("0006_marks.sql"),
+    migration!("0007_scrub.sql"),
 ];
 
 /// Makes or upgrades the tables: see [`Db::migrate`].

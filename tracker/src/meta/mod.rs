@@ -39,6 +39,7 @@ pub(crate) mod queues;
 pub(crate) mod replicas;
 pub(crate) mod reserver;
 pub mod row;
+pub(crate) mod scrub;
 pub(crate) mod segments;
 mod server;
 pub mod settings;

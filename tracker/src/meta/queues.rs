@@ -20,7 +20,10 @@
 //! process: a row that stays claimed while nobody holds its lock is made due (`replicate_freed`), long before its claim
 //! runs out.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use mogul_storage::Fid;
 
@@ -143,6 +146,19 @@ pub(crate) async fn replicate_due(tx: &mut Tx, now: Timestamp) -> Result<Option<
         URGENT => Urgency::Urgent,
         _ => Urgency::Ordinary,
     }))
+}
+
+const WAITING: Sql = sql("select fid from file_to_replicate where fid in (…) order by fid");
+
+/// Those of these fids that wait for the replicate job, or that it works on.
+pub(crate) async fn replicate_waiting(tx: &mut Tx, fids: &[Fid]) -> Result<BTreeSet<Fid>, Error> {
+    let mut found = BTreeSet::new();
+    for fids in fids.chunks(LIST_MAX) {
+        for row in tx.rows_list(&WAITING, fids.len(), values(fids)).await? {
+            found.insert(fid_of(&row, 0)?);
+        }
+    }
+    Ok(found)
 }
 
 const ANY_DELETE: Sql = sql("select fid from file_to_delete2 where nexttry <= ? order by nexttry limit 1");
@@ -531,7 +547,7 @@ pub(crate) async fn lengths(tx: &mut Tx) -> Result<[u64; 3], Error> {
 }
 
 catalogue! {
-    REPLICATE, ANY_REPLICATE, ANY_DELETE, DUE_REPLICATE, CLAIM_REPLICATE, DUE_DELETE, CLAIM_DELETE, CLAIM_NEW, FOUND, ORDINARY, EXTEND,
+    REPLICATE, ANY_REPLICATE, WAITING, ANY_DELETE, DUE_REPLICATE, CLAIM_REPLICATE, DUE_DELETE, CLAIM_DELETE, CLAIM_NEW, FOUND, ORDINARY, EXTEND,
     DONE, ALL_AGAIN, LATER, AGAIN, CLAIMED, FREE, HASTEN, UNCLAIM, UNCLAIM_DELETE, DELETE, DELETE_HELD, DELETE_DONE, DELETE_LATER, OLD, OLD_DONE,
     OLD_LATER, OLD_LATER_DONE, OLDEST_DUE, OLDEST_NEW, LENGTHS,
 }

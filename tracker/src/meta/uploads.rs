@@ -181,6 +181,34 @@ pub(crate) async fn uploads_forgotten(tx: &mut Tx, before: Timestamp, limit: usi
     Ok(count)
 }
 
+const ABANDONED: Sql = sql(
+    "select upload_id from mogul_upload where completed_at is null and state = 0 and initiated_at < ? \
+     and not exists (select 1 from mogul_part where mogul_part.upload_id = mogul_upload.upload_id \
+     and mogul_part.modified_at >= ?) order by upload_id limit ?",
+);
+
+/// Open uploads that began before `before` and have had no new part since, at most `limit`.
+pub(crate) async fn uploads_abandoned(
+    tx: &mut Tx,
+    before: Timestamp,
+    limit: usize,
+) -> Result<Vec<UploadId>, Error> {
+    let before = before.millis();
+    let rows = tx
+        .rows(&ABANDONED, vec![before.into(), before.into(), limit.into()])
+        .await?;
+    rows.iter().map(|row| Ok(UploadId(row.text(0)?))).collect()
+}
+
+const NEWEST_PART: Sql = sql("select max(modified_at) from mogul_part where upload_id = ?");
+
+/// When the newest part of an upload was stored.
+pub(crate) async fn newest_part(tx: &mut Tx, id: &UploadId) -> Result<Option<Timestamp>, Error> {
+    let rows = tx.rows(&NEWEST_PART, vec![id.0.as_str().into()]).await?;
+    let newest = rows.first().map_or(Ok(None), |row| row.opt_int(0))?;
+    Ok(newest.map(Timestamp::from_millis))
+}
+
 const PAGE: Sql = sql(
     "select upload_id, dmid, dkey, classid, owner, initiated_at, attributes, tags, checksum_type, \
      checksum_kind, devids, result from mogul_upload where dmid = ? and state = 0 and dkey >= ? and dkey < ? \
@@ -312,6 +340,7 @@ pub(crate) async fn parts_removed(tx: &mut Tx, id: &UploadId) -> Result<(), Erro
 }
 
 catalogue! {
-    INSERT, BY_ID, HELD, COMPLETED, DELETE, FORGETTABLE, FORGET, PAGE, PARTS, PART, COPIES, REMOVE_PART,
+    INSERT, BY_ID, HELD, COMPLETED, DELETE, FORGETTABLE, FORGET, ABANDONED, NEWEST_PART, PAGE, PARTS, PART, COPIES,
+    REMOVE_PART,
     ADD_PART, REMOVE_PARTS,
 }

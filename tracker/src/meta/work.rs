@@ -174,6 +174,30 @@ pub(crate) async fn moves_added(tx: &mut Tx, moves: &[Move], now: Timestamp) -> 
     Ok(())
 }
 
+/// Queues files that are to be looked at; one that is queued already stays as it is.
+pub(crate) async fn files_added(
+    tx: &mut Tx,
+    kind: Kind,
+    fids: &[Fid],
+    nexttry: Timestamp,
+) -> Result<(), Error> {
+    for fids in fids.chunks(LIST_MAX) {
+        let rows = fids.iter().flat_map(|fid| {
+            [
+                (*fid).into(),
+                super::Value::Int(None),
+                super::Value::Text(None),
+                kind.number().into(),
+                nexttry.secs().into(),
+                0_i64.into(),
+                0_i64.into(),
+            ]
+        });
+        tx.run_list(&ADD, fids.len(), rows.collect()).await?;
+    }
+    Ok(())
+}
+
 const COUNT: Sql = sql(
     "select count(*) from (select fid from file_to_queue where type = ? order by fid limit ?) as counted",
 );

@@ -10,6 +10,7 @@ mod domain;
 mod fsck;
 mod key;
 mod object;
+mod scrub;
 mod timestamp;
 mod token;
 mod upload;
@@ -26,6 +27,7 @@ pub use key::{Key, KeyError};
 pub use object::{
     Attributes, Checksum, ChecksumType, ETag, ETagMatch, ObjectVersion, Part, Tags, VersionId, WriteCondition,
 };
+pub use scrub::{ScrubCounts, ScrubHaste, ScrubState};
 pub use timestamp::Timestamp;
 pub use token::{BearerToken, Token};
 pub use upload::{PartNumber, Upload, UploadId};

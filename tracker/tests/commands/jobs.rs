@@ -3,12 +3,13 @@
 use std::{fs, time::Duration};
 
 use mogul_storage::{
-    HashType, Hasher,
+    DevId, HashType, Hasher,
     download::{BadCopy, Fault},
 };
 use mogul_tracker::{
     clock::Clock,
     command::{
+        devices::DeviceRef,
         jobs::{JobState, Pause},
         objects::UpdateObject,
     },
@@ -16,7 +17,7 @@ use mogul_tracker::{
         Done, Driver, Job, JobName, Next, delete::Delete, monitor::Monitor, reaper::Reaper,
         replicate::Replicate, sweep::Sweep,
     },
-    model::{ClassName, WriteCondition},
+    model::{ClassName, DeviceStatus, WriteCondition},
     view::Observed,
 };
 
@@ -216,6 +217,52 @@ async fn deletions_wait_for_a_device_that_is_away_and_for_nothing_else() {
     world.clock.advance(Duration::from_hours(1));
     world.collect().await;
     assert!(world.on_disk(fid).is_empty());
+}
+
+#[tokio::test]
+async fn a_device_that_may_not_be_written_holds_no_other_deletions_up() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1], &[2]]).await;
+        let mut fids = Vec::new();
+        for number in 0..5 {
+            let name = format!("k{number}");
+            world.put(&name, b"bytes").await;
+            fids.push(world.object(&name).await.fid);
+            world.delete(&name).await;
+        }
+        world.put("next", b"bytes").await;
+        let next = world.object("next").await.fid;
+        set_status(&world, dev(1), DeviceStatus::ReadOnly).await;
+        world.collect().await;
+        for fid in &fids {
+            assert_eq!(world.on_disk(*fid), [dev(1)]);
+        }
+
+        // What waits has lost the rows of the copies that are gone, and is not looked at before its time.
+        assert_eq!(world.tracker.fid_record(fids[0]).await.unwrap().devices, [dev(1)]);
+        world.delete("next").await;
+        world.collect().await;
+        assert_eq!(world.on_disk(next), [dev(1)]);
+
+        set_status(&world, dev(1), DeviceStatus::Alive).await;
+        world.collect().await;
+        assert_eq!(world.on_disk(next), [dev(1)], "an hour has not passed");
+        world.clock.advance(Duration::from_hours(1));
+        world.collect().await;
+        assert!(
+            fids.iter()
+                .chain([&next])
+                .all(|fid| world.on_disk(*fid).is_empty())
+        );
+        assert_eq!(world.tracker.backlog().await.unwrap().to_delete, 0);
+    })
+    .await;
+}
+
+async fn set_status(world: &World, device: DevId, status: DeviceStatus) {
+    let at = DeviceRef { device, host: None };
+    world.tracker.set_device_status(at, status).await.unwrap();
+    world.monitor().await;
 }
 
 #[tokio::test]

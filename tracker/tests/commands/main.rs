@@ -15,6 +15,7 @@ mod lookup;
 mod objects;
 mod odd_rows;
 mod repair;
+mod scrub;
 mod stock;
 mod tempfiles;
 mod tokens;

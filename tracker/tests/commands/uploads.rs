@@ -9,6 +9,7 @@ use mogul_tracker::{
     command::uploads::{
         CompleteUpload, Completed, CreateUpload, ListUploads, ListedPart, PutPart, UploadEntry,
     },
+    jobs::expire::Expire,
     model::{Attributes, ETagMatch, Part, PartNumber, Tags, Upload, UploadId, UserId, WriteCondition},
 };
 
@@ -98,6 +99,50 @@ pub(crate) async fn three_parts(world: &Stock, only: [Option<u32>; 3]) -> Vec<u8
     }
     complete(world, &upload, &parts).await.unwrap();
     contents.concat()
+}
+
+#[tokio::test]
+async fn an_upload_that_nobody_goes_on_with_is_aborted_and_one_with_a_new_part_is_not() {
+    for_each_engine(async |db| {
+        let day = Duration::from_hours(24);
+        let world = Stock::new(db, 2).await;
+        let (left, lives, done) = (
+            begin(&world, "left").await,
+            begin(&world, "lives").await,
+            begin(&world, "done").await,
+        );
+        part(&world, &left, 1, b"part", None).await.unwrap();
+        let only = part(&world, &done, 1, b"part", None).await.unwrap();
+        complete(&world, &done, &[only]).await.unwrap();
+        world.clock.advance(29 * day);
+        part(&world, &lives, 1, b"part", None).await.unwrap();
+        world.run(Expire::new(&world.tracker)).await;
+        let found = async |upload: &Upload| {
+            let found = world.tracker.upload(world.domain, &upload.key, &upload.id).await;
+            found.is_ok()
+        };
+        assert!(found(&left).await && found(&lives).await);
+
+        world
+            .tracker
+            .set_server_setting("upload_days", "0")
+            .await
+            .unwrap();
+        world.clock.advance(2 * day);
+        world.run(Expire::new(&world.tracker)).await;
+        assert!(found(&left).await, "switched off");
+        world
+            .tracker
+            .set_server_setting("upload_days", "30")
+            .await
+            .unwrap();
+        world.run(Expire::new(&world.tracker)).await;
+
+        assert!(!found(&left).await && found(&lives).await);
+        assert_eq!(world.get("done").await.unwrap(), b"part");
+        assert!(world.tracker.backlog().await.unwrap().to_delete > 0);
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -86,6 +86,8 @@ pub(crate) enum Mood {
     ReadOnly,
     /// Tells how full it was long ago.
     Frozen,
+    /// Well, and an original's: it has none of our extensions.
+    Foreign,
     /// Takes requests and does nothing about them until its mood changes.
     Hung,
     /// Hung, and somebody waits for it.
@@ -413,6 +415,11 @@ fn moody(device: Device, moods: Arc<Mutex<BTreeMap<DevId, Mood>>>) -> Node {
                 Mood::ReadOnly if request.method() == http::Method::PUT => {
                     let mut answer = http::Response::new(Body::empty());
                     *answer.status_mut() = http::StatusCode::FORBIDDEN;
+                    Ok(answer)
+                }
+                Mood::Foreign => {
+                    let mut answer = router.oneshot(request).await.unwrap();
+                    answer.headers_mut().remove("x-mogul");
                     Ok(answer)
                 }
                 Mood::Frozen if request.uri().path().ends_with("/usage") => {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use mogul_storage::{DevFid, DevId, Fid};
 
-use super::{Counts, Court, Fsck, checksum::Verified, survey::Seen};
+use super::{Counts, Court, Fsck, Lost, checksum::Verified, survey::Seen};
 use crate::{
     Error,
     meta::{
@@ -102,7 +102,10 @@ impl Fsck {
             self.release(sole).await?;
             return Ok(Mended::Fine);
         };
-        if let Ok(report) = self.examine(&file, strays, court).await? {
+        if let Ok(mut report) = self.examine(&file, strays, court).await? {
+            if report.content == Contentment::Lost && court.rules.lost == Lost::Kept {
+                report.bad.clear();
+            }
             return self.write_down(sole, file, report, court).await;
         }
         self.release(sole).await?;

@@ -11,6 +11,7 @@
 //! Beyond the original: files on a device that are not on record are found, too (`ORPH`). One of a file is deleted by the
 //! replicate job; one of no file is queued for deletion after [`ORPHAN_AGE`], and spared if it is a file by then.
 
+mod aside;
 mod checksum;
 mod mend;
 mod survey;
@@ -24,6 +25,7 @@ use std::{
 use futures_util::{StreamExt, stream};
 use mogul_storage::{DevId, Fid, HashType};
 
+pub(super) use self::aside::Looked;
 use self::{
     mend::Mended,
     survey::{Seen, Survey},
@@ -91,12 +93,22 @@ struct Rules {
     checksums: Checksums,
     /// Whether `file.devcount` is kept.
     counts: Counts,
+    lost: Lost,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Counts {
     Kept,
     Skipped,
+}
+
+/// What becomes of the copies on record of a file that no device has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    /// They are forgotten, as in the original: an operator runs fsck.
+    Forgotten,
+    /// They stay: nobody has said that all devices are where they should be.
+    Kept,
 }
 
 /// What the batch is judged by.
@@ -174,6 +186,7 @@ impl Fsck {
         let mut tx = self.0.db().reader().await?;
         let set = |value: Option<String>| value.is_some_and(|value| !value.is_empty() && value != "0");
         let checksums = settings::value_of(&mut tx, "fsck_checksum").await?;
+        let runs = settings::value_of(&mut tx, "fsck_host").await?.is_some();
         Ok(Rules {
             scope: if set(settings::value_of(&mut tx, "fsck_opt_policy_only").await?) {
                 FsckScope::PolicyOnly
@@ -191,12 +204,17 @@ impl Fsck {
             } else {
                 Counts::Kept
             },
+            lost: if runs { Lost::Forgotten } else { Lost::Kept },
         })
     }
 
     /// Checks a batch and writes down what came of it.
     async fn check(&self, batch: Batch) -> Result<(), Error> {
-        let rules = self.rules().await?;
+        let mut rules = self.rules().await?;
+        if let Batch::Range(_) = batch {
+            // The run may be over by now.
+            rules.lost = Lost::Forgotten;
+        }
         // First the devices, then the tables: what is written meanwhile is on record, and not taken for an orphan.
         let mut survey = match &batch {
             Batch::Range(range) if rules.scope == FsckScope::Files => self.survey(*range).await,
@@ -292,9 +310,10 @@ impl Fsck {
     /// Queues what devices hold and nobody knows.
     ///
     /// What somebody has reserved or is deleting is left to them: blocks of fids, open uploads, the delete queue.
-    async fn give_up_orphans(&self, strays: BTreeMap<Fid, Vec<DevId>>) -> Result<(), Error> {
+    /// Answers how many copies there are.
+    async fn give_up_orphans(&self, strays: BTreeMap<Fid, Vec<DevId>>) -> Result<usize, Error> {
         if strays.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let fids: Vec<Fid> = strays.keys().copied().collect();
         let mut tx = self.0.db().reader().await?;
@@ -497,7 +516,7 @@ async fn range_taken(tx: &mut Tx, now: Timestamp) -> Result<Option<Range>, Error
 }
 
 /// Queues copies of what is no file for deletion, on record so that they are found.
-async fn orphans_given_up(tx: &mut Tx, orphans: &[(Fid, DevId)], now: Timestamp) -> Result<(), Error> {
+async fn orphans_given_up(tx: &mut Tx, orphans: &[(Fid, DevId)], now: Timestamp) -> Result<usize, Error> {
     let fids: BTreeSet<Fid> = orphans.iter().map(|(fid, _)| *fid).collect();
     let fids: Vec<Fid> = fids.into_iter().collect();
     let present = files::files_present(tx, &fids).await?;
@@ -514,5 +533,6 @@ async fn orphans_given_up(tx: &mut Tx, orphans: &[(Fid, DevId)], now: Timestamp)
         code: FsckCode::Orphan,
         device: Some(*device),
     });
-    meta::logged(tx, &findings.collect::<Vec<_>>(), now).await
+    meta::logged(tx, &findings.collect::<Vec<_>>(), now).await?;
+    Ok(lost.len())
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::engines::for_each_engine;
 use crate::meta::{
     Sql, absences, buckets, checksums, classes, create, devices, digests, domains, fid_blocks, files, fsck,
-    hosts, listing, lock, lookup, marks, migrate, objects, queues, replicas, segments, settings, tempfiles,
-    tokens, uploads, users, work,
+    hosts, listing, lock, lookup, marks, migrate, objects, queues, replicas, scrub, segments, settings,
+    tempfiles, tokens, uploads, users, work,
 };
 
 /// The statements of each module, by the name of its file.
@@ -31,6 +31,7 @@ const CATALOGUE: &[(&str, &[(&str, Sql)])] = &[
     ("objects.rs", objects::STATEMENTS),
     ("queues.rs", queues::STATEMENTS),
     ("replicas.rs", replicas::STATEMENTS),
+    ("scrub.rs", scrub::STATEMENTS),
     ("segments.rs", segments::STATEMENTS),
     ("settings.rs", settings::STATEMENTS),
     ("tempfiles.rs", tempfiles::STATEMENTS),

@@ -16,6 +16,7 @@ use mogul_tracker::{
         reaper::{self, Reaper},
         rebalance::{self, Rebalance},
         replicate::{self, Replicate},
+        scrub::{self, Scrub},
         sweep::{self, Sweep},
     },
 };
@@ -28,6 +29,9 @@ const DELETE_WORKERS: usize = 2;
 
 /// Ranges of files that fsck checks at a time: one waits for devices while the other waits for the database.
 const FSCK_WORKERS: usize = 2;
+
+/// Pages of devices that are read at a time: more would take the disks from the clients.
+const SCRUB_WORKERS: usize = 1;
 
 /// How often the join job looks for work that no wake told of.
 const JOIN_PERIOD: Duration = Duration::from_secs(5);
@@ -58,5 +62,6 @@ pub(super) fn start(tracker: &Tracker) -> Driver {
     driver.spawn(&Fsck::new(tracker), FSCK_WORKERS, fsck::PERIOD);
     driver.spawn(&Rebalance::new(tracker), 1, rebalance::PERIOD);
     driver.spawn(&Drains::new(tracker), 1, drain::PERIOD);
+    driver.spawn(&Scrub::new(tracker), SCRUB_WORKERS, scrub::PERIOD);
     driver
 }

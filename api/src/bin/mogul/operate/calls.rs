@@ -1,4 +1,4 @@
-//! The requests of `mogul admin` to the admin REST.
+//! The requests of `mogul admin`, and of the benchmark of the jobs, to the admin REST.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(30);
 const PAGE: &str = "1000";
 
 /// A connection to the admin port.
-pub(super) struct Admin {
+pub(crate) struct Admin {
     endpoint: Endpoint,
     signer: Signer,
     connection: Connection,
@@ -53,7 +53,7 @@ pub(super) struct NewUser {
 }
 
 impl Admin {
-    pub(super) async fn connect(endpoint: Endpoint, signer: Signer) -> anyhow::Result<Admin> {
+    pub(crate) async fn connect(endpoint: Endpoint, signer: Signer) -> anyhow::Result<Admin> {
         let connection = endpoint.connect().await?;
         Ok(Admin {
             endpoint,
@@ -137,6 +137,18 @@ impl Admin {
         let path = format!("/admin/v1/jobs/{}", encode(name));
         let change = serde_json::to_vec(&serde_json::json!({ "paused": paused }))?;
         self.call(Method::PATCH, &path, &[], change).await.map(drop)
+    }
+
+    pub(crate) async fn scrub(&mut self) -> anyhow::Result<Vec<Value>> {
+        let mut status = self.call(Method::GET, "/admin/v1/scrub", &[], Vec::new()).await?;
+        listed(&mut status, "devices")
+    }
+
+    pub(crate) async fn scrub_now(&mut self, devices: &[u32]) -> anyhow::Result<()> {
+        let run = serde_json::to_vec(&serde_json::json!({ "devices": devices }))?;
+        self.call(Method::PUT, "/admin/v1/scrub/run", &[], run)
+            .await
+            .map(drop)
     }
 
     /// One request; the JSON of its answer, null if there is none.

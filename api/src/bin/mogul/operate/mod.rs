@@ -1,9 +1,9 @@
 //! `mogul admin …`: the operator's command line. It talks to a running server and decides nothing.
 //!
-//! Users, keys and jobs go through the admin port: [`calls`] has the requests, [`table`] prints the answers. The cluster goes
+//! Users, keys, jobs and the scrub go through the admin port: [`calls`] has the requests, [`table`] prints the answers. The cluster goes
 //! through the tracker port, as with mogadm: [`cluster`].
 
-mod calls;
+pub(crate) mod calls;
 mod cluster;
 mod jobs;
 mod table;
@@ -84,6 +84,20 @@ enum AccessCommand {
     Renew {
         /// The device's number.
         device: u32,
+    },
+    /// Scrub: reads every copy and compares it with its digest.
+    #[command(subcommand)]
+    Scrub(ScrubCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ScrubCommand {
+    /// Shows how far each device has been read, and what its last whole pass found.
+    Status,
+    /// Reads devices from their first file on, at once, not spread over the period.
+    Now {
+        /// Their numbers; without any, all devices.
+        devices: Vec<u32>,
     },
 }
 
@@ -192,6 +206,7 @@ pub(crate) async fn run(args: AdminArgs) -> anyhow::Result<()> {
             admin.forget_mark(device).await?;
             Table::nothing()
         }
+        AccessCommand::Scrub(command) => scrub(&mut admin, command).await?,
     };
     if args.json {
         println!("{}", table.json()?);
@@ -260,6 +275,37 @@ async fn token(admin: &mut Admin, command: TokenCommand) -> anyhow::Result<Table
         }
         TokenCommand::Remove { name } => {
             admin.remove_token(&name).await?;
+            Ok(Table::nothing())
+        }
+    }
+}
+
+/// What is shown of the scrub of a device: the pass under way, and the last whole one.
+const SCRUB_COLUMNS: [&str; 14] = [
+    "devid",
+    "position",
+    "files",
+    "bytes",
+    "rotten",
+    "missing",
+    "strays",
+    "at_once",
+    "last.ended_ms",
+    "last.files",
+    "last.bytes",
+    "last.rotten",
+    "last.missing",
+    "last.strays",
+];
+
+async fn scrub(admin: &mut Admin, command: ScrubCommand) -> anyhow::Result<Table> {
+    match command {
+        ScrubCommand::Status => {
+            let devices = admin.scrub().await?;
+            Ok(Table::many(&SCRUB_COLUMNS, devices))
+        }
+        ScrubCommand::Now { devices } => {
+            admin.scrub_now(&devices).await?;
             Ok(Table::nothing())
         }
     }

@@ -95,9 +95,9 @@ impl Cluster {
             self.let_go(job).await?;
         }
         let domain = self.domain.clone();
-        self.ask("delete_domain", &[("domain", &domain)])
-            .await
-            .map(drop)
+        let class = [("domain", &*domain), ("class", CLASS)];
+        self.ask("delete_class", &class).await?;
+        self.ask("delete_domain", &[("domain", &domain)]).await.map(drop)
     }
 
     /// Stores files with one copy each; the job that makes more is held back.
@@ -255,15 +255,13 @@ impl Cluster {
     async fn backlog(&mut self, queue: &str) -> anyhow::Result<u64> {
         let tracker = self.trackers.first_mut().context("no tracker was named")?;
         let lines = tracker.admin("!stats").await?;
-        let length = lines.iter().find_map(|line| line.strip_prefix(queue)?.trim().parse().ok());
+        let length = lines
+            .iter()
+            .find_map(|line| line.strip_prefix(queue)?.trim().parse().ok());
         Ok(length.unwrap_or(0))
     }
 
-    async fn ask(
-        &mut self,
-        command: &str,
-        args: &[(&str, &str)],
-    ) -> anyhow::Result<Pairs> {
+    async fn ask(&mut self, command: &str, args: &[(&str, &str)]) -> anyhow::Result<Pairs> {
         let tracker = self.trackers.first_mut().context("no tracker was named")?;
         Ok(tracker.request(command, args).await?)
     }

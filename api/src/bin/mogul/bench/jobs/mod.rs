@@ -1,14 +1,15 @@
 //! `mogul bench jobs`: how fast a cluster does what it does by itself, and what its clients lose meanwhile.
 //!
-//! It works on a running cluster through its doors, so that what is measured is what is run: any number of machines, any
-//! database, the operator's own settings. The tracker port holds a job back (`!want 0 delete`) until there is work for it, lets
-//! it go and watches the backlog; all but scrub can be measured on an original tracker as well. Clients are S3's: one half
-//! reads, the other stores new objects. Everything is measured alone first, then beside them ([`clients`]); [`cluster`] has the
-//! tracker's doors, [`report`] prints.
+//! It works on a running cluster through its doors, so that what is measured is what is run: any number of machines,
+//! any database, the operator's own settings. The tracker port holds a job back (`!want 0 delete`) until there is work
+//! for it, lets it go and watches the backlog; all but scrub can be measured on an original tracker as well. Clients
+//! are S3's: one half reads, the other stores new objects. Everything is measured alone first, then beside them
+//! ([`clients`]); [`cluster`] has the tracker's doors, [`report`] prints.
 
 mod clients;
 mod cluster;
 mod report;
+mod scrub;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -37,8 +38,14 @@ enum Job {
     Latency,
     /// A check of all files.
     Fsck,
+    /// A pass over all devices that reads every copy; needs the admin port.
+    Scrub,
     /// The deletion of the files' copies.
     Delete,
+}
+
+impl Job {
+    const ALL: [Job; 5] = [Job::Replicate, Job::Latency, Job::Fsck, Job::Scrub, Job::Delete];
 }
 
 /// Measures the background work of a cluster.
@@ -53,7 +60,7 @@ pub(crate) struct JobsArgs {
     )]
     trackers: Vec<String>,
     /// What to measure.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Job::Replicate, Job::Latency, Job::Fsck, Job::Delete])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Job::ALL)]
     jobs: Vec<Job>,
     /// Files to work on.
     #[arg(long, default_value_t = 20_000)]
@@ -67,6 +74,9 @@ pub(crate) struct JobsArgs {
     /// The S3 port, for the clients that work meanwhile; without it, all is measured without clients.
     #[arg(long, value_name = "URL")]
     s3: Option<String>,
+    /// The admin port, for the scrub.
+    #[arg(long, value_name = "URL")]
+    admin: Option<String>,
     /// The bucket of the clients; made if it is missing, and then removed at the end.
     #[arg(long, default_value = "mogul-bench-jobs")]
     bucket: String,
@@ -96,14 +106,22 @@ pub(crate) struct JobsArgs {
 impl JobsArgs {
     /// The clients, if there shall be any.
     fn crowd(&self) -> anyhow::Result<Option<Crowd>> {
-        let Some(s3) = &self.s3 else {
+        let Some(signed) = self.signed(self.s3.as_deref())? else {
             return Ok(None);
         };
-        let endpoint = Endpoint::parse(s3, self.ca_file.as_deref())?;
+        Crowd::new(signed, &self.bucket, (self.clients, self.size)).map(Some)
+    }
+
+    /// A port that wants signatures, if it is named.
+    fn signed(&self, url: Option<&str>) -> anyhow::Result<Option<(Endpoint, Signer)>> {
+        let Some(url) = url else {
+            return Ok(None);
+        };
+        let endpoint = Endpoint::parse(url, self.ca_file.as_deref())?;
         let keys = self.access_key.clone().zip(self.secret_key.clone());
-        let (access, secret) = keys.context("clients need --access-key and --secret-key")?;
+        let (access, secret) = keys.context("--s3 and --admin need --access-key and --secret-key")?;
         let signer = Signer::new(AccessKey(access), SecretKey(secret), self.region.clone());
-        Crowd::new((endpoint, signer), &self.bucket, (self.clients, self.size)).map(Some)
+        Ok(Some((endpoint, signer)))
     }
 }
 
@@ -126,10 +144,16 @@ async fn measure(args: &JobsArgs, cluster: &mut Cluster, crowd: Option<Crowd>) -
     let Some(crowd) = crowd else {
         return Ok(Table::new(args, alone, Vec::new()));
     };
-    let bucket = crowd.prepare().await.context("cannot prepare the clients' objects")?;
+    let bucket = crowd
+        .prepare()
+        .await
+        .context("cannot prepare the clients' objects")?;
     let beside = async {
         let before = crowd.measured_for(args.before).await?;
-        let clients = Clients { crowd: &crowd, before };
+        let clients = Clients {
+            crowd: &crowd,
+            before,
+        };
         round(args, cluster, Some(&clients)).await
     };
     let beside = beside.await;
@@ -156,7 +180,16 @@ async fn round(
     if args.jobs.contains(&Job::Fsck) {
         round.push(measured(Job::Fsck, clients, cluster.checked(&stored)).await?);
     }
-    cluster.delete(args, &stored).await.context("cannot delete the files")?;
+    if args.jobs.contains(&Job::Scrub)
+        && let Some((endpoint, signer)) = args.signed(args.admin.as_deref())?
+    {
+        let scrubbed = scrub::scrubbed(endpoint, signer);
+        round.push(measured(Job::Scrub, clients, scrubbed).await?);
+    }
+    cluster
+        .delete(args, &stored)
+        .await
+        .context("cannot delete the files")?;
     round.push(measured(Job::Delete, clients, cluster.deleted()).await?);
     round.retain(|measured| args.jobs.contains(&measured.job));
     Ok(round)

@@ -98,7 +98,10 @@ impl Table {
             Form::Text => print!("{self}"),
             Form::Json => println!("{}", serde_json::to_string_pretty(self)?),
         }
-        let sides = self.beside_clients.iter().filter_map(|each| each.meanwhile.as_ref());
+        let sides = self
+            .beside_clients
+            .iter()
+            .filter_map(|each| each.meanwhile.as_ref());
         let failed: u64 = sides.map(|each| each.get.errors + each.put.errors).sum();
         anyhow::ensure!(failed == 0, "{failed} requests of the clients failed");
         Ok(())
@@ -162,6 +165,7 @@ impl fmt::Display for Job {
             Job::Replicate => "replicate",
             Job::Latency => "latency",
             Job::Fsck => "fsck",
+            Job::Scrub => "scrub",
             Job::Delete => "delete",
         })
     }
