@@ -51,6 +51,7 @@ pub(crate) struct Draft {
 impl Draft {
     /// Starts a file for a place; with a known size, room is reserved.
     pub(crate) fn begin(device: Arc<Device>, place: Place, size: Option<u64>) -> Result<Draft, NodeError> {
+        device.long_fids.comes(&place);
         let number = device.drafts.fetch_add(1, Ordering::Relaxed);
         let temporary = device.unfinished().join(number.to_string());
         let opened = OpenOptions::new()

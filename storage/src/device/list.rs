@@ -1,8 +1,14 @@
 //! The fids on a device in ascending order, by walking its folders from the first one wanted.
 
-use std::{collections::BTreeSet, fs, io, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs::{self, DirEntry},
+    io,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
 
-use super::Device;
+use super::{Device, Place};
 use crate::{
     error::NodeError,
     fid::{DevFid, Fid},
@@ -22,27 +28,65 @@ impl Device {
     /// Fids from `first` on, at most `limit`, in ascending order.
     ///
     /// Costs the reading of a folder per thousand fids. Fids of more than ten digits cost a walk through all folders
-    /// per call: nobody has written ten thousand million files to a device yet.
+    /// per call that comes to the end of the others: nobody has written ten thousand million files to a device yet. Where
+    /// there are none, that is found out once.
     pub(crate) fn list(&self, first: Fid, limit: usize) -> Result<Vec<Fid>, NodeError> {
         self.probe()?;
-        let mut found = Vec::new();
+        let found = self.ordered(first, limit)?;
+        let mut found: Vec<Fid> = found.into_iter().map(|(fid, _)| fid).collect();
+        found.extend(self.long(first, limit - found.len())?);
+        Ok(found)
+    }
+
+    /// As [`Device::list`], with the bytes of each file; one that vanishes meanwhile is left out.
+    pub(crate) fn sizes(&self, first: Fid, limit: usize) -> Result<Vec<(Fid, u64)>, NodeError> {
+        self.probe()?;
+        let found = self.ordered(first, limit)?;
+        let long = self.long(first, limit - found.len())?;
+        let mut sizes = Vec::with_capacity(found.len() + long.len());
+        let mut add = |fid, about: io::Result<fs::Metadata>| match about {
+            Ok(about) => {
+                sizes.push((fid, about.len()));
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(self.fault(error)),
+        };
+        for (fid, entry) in found {
+            // By the open folder: cheaper than by the path.
+            add(fid, entry.metadata())?;
+        }
+        for fid in long {
+            let place = Place::of(DevFid { device: self.id, fid });
+            add(fid, fs::metadata(self.path(&place)))?;
+        }
+        Ok(sizes)
+    }
+
+    /// Files whose folders are in the order of their fids.
+    fn ordered(&self, first: Fid, limit: usize) -> Result<Vec<(Fid, DirEntry)>, NodeError> {
+        let mut walk = Ordered {
+            device: self,
+            first,
+            limit,
+            found: Vec::new(),
+        };
         if first.get() <= ORDERED_MAX {
-            let mut walk = Ordered {
-                device: self,
-                first,
-                limit,
-                found,
-            };
             let start = format!("{:0ORDERED_DIGITS$}", first.get());
             walk.folder(&self.folder(), Some(&start), &FOLDER_DIGITS)
                 .map_err(|error| self.fault(error))?;
-            found = walk.found;
         }
-        if found.len() < limit {
-            let mut long = BTreeSet::new();
+        Ok(walk.found)
+    }
+
+    /// Files whose folders are not.
+    fn long(&self, first: Fid, room: usize) -> Result<BTreeSet<Fid>, NodeError> {
+        let mut long = BTreeSet::new();
+        if room > 0 && self.long_fids.state() != Known::None {
             let smallest = first.get().max(ORDERED_MAX + 1);
-            let room = limit - found.len();
-            self.long_fids(&self.folder(), &FOLDER_DIGITS, &mut |fid| {
+            let mut any = false;
+            self.walk_long(&self.folder(), &FOLDER_DIGITS, &mut |fid| {
+                any = true;
                 if fid.get() >= smallest {
                     long.insert(fid);
                 }
@@ -51,53 +95,80 @@ impl Device {
                 }
             })
             .map_err(|error| self.fault(error))?;
-            found.extend(long);
-        }
-        Ok(found)
-    }
-
-    /// As [`Device::list`], with the bytes of each file; one that vanishes meanwhile is left out.
-    pub(crate) fn sizes(&self, first: Fid, limit: usize) -> Result<Vec<(Fid, u64)>, NodeError> {
-        let mut sizes = Vec::new();
-        for fid in self.list(first, limit)? {
-            let path = DevFid { device: self.id, fid }.path();
-            match fs::metadata(self.root.join(path.trim_start_matches('/'))) {
-                Ok(found) => sizes.push((fid, found.len())),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(self.fault(error)),
+            if !any {
+                self.long_fids.found_none();
             }
         }
-        Ok(sizes)
+        Ok(long)
     }
 
     /// Tells of every fid with more than ten digits, in no order.
-    fn long_fids(&self, folder: &Path, levels: &[usize], tell: &mut dyn FnMut(Fid)) -> io::Result<()> {
+    fn walk_long(&self, folder: &Path, levels: &[usize], tell: &mut dyn FnMut(Fid)) -> io::Result<()> {
         let Some((digits, below)) = levels.split_first() else {
-            let long = |fid: &Fid| fid.get() > ORDERED_MAX;
-            self.fids_in(folder)?.into_iter().filter(long).for_each(tell);
+            let fids = self.fids_in(folder)?.into_iter().map(|(fid, _)| fid);
+            fids.filter(|fid| fid.get() > ORDERED_MAX).for_each(tell);
             return Ok(());
         };
         for name in folders_in(folder, *digits)? {
-            self.long_fids(&folder.join(name), below, tell)?;
+            self.walk_long(&folder.join(name), below, tell)?;
         }
         Ok(())
     }
 
     /// The fids whose files are in a folder, and belong there; in no order.
-    fn fids_in(&self, folder: &Path) -> io::Result<Vec<Fid>> {
+    fn fids_in(&self, folder: &Path) -> io::Result<Vec<(Fid, DirEntry)>> {
         let mut fids = Vec::new();
         for entry in entries(folder)? {
-            let name = entry?.file_name();
+            let entry = entry?;
+            let name = entry.file_name();
             let number = name.to_str().and_then(|name| name.strip_suffix(".fid"));
             let Some(fid) = number.and_then(|number| Fid::new(number.parse().ok()?)) else {
                 continue;
             };
-            let path = DevFid { device: self.id, fid }.path();
-            if self.root.join(path.trim_start_matches('/')) == folder.join(&name) {
-                fids.push(fid);
+            // Both are made of the root and the same names: to compare them name by name would take longer than the rest.
+            let place = self.path(&Place::of(DevFid { device: self.id, fid }));
+            if place.as_os_str() == entry.path().as_os_str() {
+                fids.push((fid, entry));
             }
         }
         Ok(fids)
+    }
+}
+
+/// Whether a device has fids with more than ten digits, as far as this process knows: they come through it alone.
+#[derive(Debug, Default)]
+pub(super) struct LongFids(Mutex<Known>);
+
+/// What is known of such fids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Known {
+    /// Nobody has looked.
+    #[default]
+    Nothing,
+    /// There are none.
+    None,
+    /// One has been written.
+    Some,
+}
+
+impl LongFids {
+    /// A file is going to be written.
+    pub(super) fn comes(&self, place: &Place) {
+        if place.name().len() > ORDERED_DIGITS + ".fid".len() {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Known::Some;
+        }
+    }
+
+    fn state(&self) -> Known {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A walk has found none; one that was begun meanwhile counts.
+    fn found_none(&self) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known == Known::Nothing {
+            *known = Known::None;
+        }
     }
 }
 
@@ -106,7 +177,7 @@ struct Ordered<'a> {
     device: &'a Device,
     first: Fid,
     limit: usize,
-    found: Vec<Fid>,
+    found: Vec<(Fid, DirEntry)>,
 }
 
 impl Ordered<'_> {
@@ -114,8 +185,8 @@ impl Ordered<'_> {
     fn folder(&mut self, folder: &Path, start: Option<&str>, levels: &[usize]) -> io::Result<()> {
         let Some((&digits, below)) = levels.split_first() else {
             let mut fids = self.device.fids_in(folder)?;
-            fids.retain(|fid| *fid >= self.first && fid.get() <= ORDERED_MAX);
-            fids.sort_unstable();
+            fids.retain(|(fid, _)| *fid >= self.first && fid.get() <= ORDERED_MAX);
+            fids.sort_unstable_by_key(|(fid, _)| *fid);
             fids.truncate(self.limit - self.found.len());
             self.found.append(&mut fids);
             return Ok(());

@@ -80,6 +80,7 @@ pub struct Device {
     drafts: AtomicU64,
     syncs: syncs::Syncs,
     clients: clients::Clients,
+    long_fids: list::LongFids,
     /// Folders known to exist and to be on stable storage; see [`folders`].
     folders: Mutex<HashSet<PathBuf>>,
 }
@@ -117,6 +118,11 @@ impl Place {
         good.then(|| Place(format!("/dev{device}/{path}")))
     }
 
+    /// The name of the file, without its folders.
+    fn name(&self) -> &str {
+        self.0.rsplit_once('/').map_or(&self.0, |(_, name)| name)
+    }
+
     /// What follows the last dot of the name.
     pub(crate) fn suffix(&self) -> &str {
         self.0.rsplit_once('.').map_or("", |(_, suffix)| suffix)
@@ -139,6 +145,7 @@ impl Device {
             drafts: AtomicU64::new(0),
             syncs: syncs::Syncs::default(),
             clients: clients::Clients::default(),
+            long_fids: list::LongFids::default(),
             folders: Mutex::default(),
         };
         let unfinished = device.unfinished();

@@ -9,7 +9,7 @@ use mogul_storage::{
 use mogul_tracker::{
     clock::Clock,
     command::{
-        devices::DeviceRef,
+        devices::{DeviceChanges, DeviceRef},
         jobs::{JobState, Pause},
         objects::UpdateObject,
     },
@@ -261,7 +261,8 @@ async fn a_device_that_may_not_be_written_holds_no_other_deletions_up() {
 
 async fn set_status(world: &World, device: DevId, status: DeviceStatus) {
     let at = DeviceRef { device, host: None };
-    world.tracker.set_device_status(at, status).await.unwrap();
+    let changes = DeviceChanges::status(status);
+    world.tracker.change_device(at, changes).await.unwrap();
     world.monitor().await;
 }
 

@@ -22,6 +22,7 @@ use crate::{
 const NO_BLOCKS: Sql = sql("delete from mogul_fid_block");
 const DEVCOUNTS: Sql = sql("update file set devcount = 7");
 const COUNTED: Sql = sql("select fid from file where devcount <> 2 order by fid limit 10");
+const UNDIGESTED: Sql = sql("update mogul_object set crc64 = null where fid = ?");
 const NOT_ON: Sql = sql("delete from file_on where fid = ?");
 
 const DAY: Duration = Duration::from_hours(24);
@@ -308,7 +309,6 @@ async fn a_file_without_a_digest_gets_one_and_is_read_by_the_next_pass() {
     let world = World::new(&[&[1], &[2]]).await;
     world.put("k", b"bytes").await;
     let fid = world.object("k").await.fid;
-    const UNDIGESTED: Sql = sql("update mogul_object set crc64 = null where fid = ?");
     world.run_sql_of(&UNDIGESTED, Some(fid)).await;
 
     assert_eq!(sums(&world.scrub().await), (0, 0, 0, 0));

@@ -58,7 +58,8 @@ impl Fsck {
         for file in recorded.iter().filter(|file| !file.on.is_empty()) {
             let class = court.class(file);
             let fid = file.file.fid;
-            if !suspects.contains_key(&fid) && !waiting.contains(&fid) && !court.is_content(class, &file.on) {
+            if !suspects.contains_key(&fid) && !waiting.contains(&fid) && !court.is_content(&class, &file.on)
+            {
                 misplaced.push(fid);
             }
             if rules.counts == Counts::Kept && file.devcount != file.on.len() {

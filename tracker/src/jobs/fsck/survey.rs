@@ -157,12 +157,15 @@ impl Survey {
 /// Lists what a device has in a range: as many pages as that takes.
 async fn list(node: &Node, device: DevId, range: Range) -> Listed {
     let mut files = Vec::new();
+    // A device has no more files in the range than there are fids.
+    let fids = usize::try_from(range.last.saturating_sub(range.after)).unwrap_or(PAGE);
+    let page_max = fids.clamp(1, PAGE);
     let mut next = Fid::new(range.after + 1);
     while let Some(first) = next {
-        match node.sizes(device, first, PAGE).await {
+        match node.sizes(device, first, page_max).await {
             Ok(page) => {
                 next = match page.last() {
-                    Some((last, _)) if page.len() == PAGE && last.get() < range.last => {
+                    Some((last, _)) if page.len() == page_max && last.get() < range.last => {
                         Fid::new(last.get() + 1)
                     }
                     Some(_) | None => None,

@@ -31,7 +31,7 @@ use mogul_storage::{
 
 use self::read::{PageError, Verdict};
 use super::{
-    Job, JobName, Next,
+    Done, Job, JobName, Next,
     fsck::{Fsck, Looked},
 };
 use crate::{
@@ -134,6 +134,11 @@ impl Scrub {
             }
         };
         let counts = self.settle(device, &page, &verdicts).await?;
+        let done = Done {
+            files: counts.files,
+            bytes: counts.bytes,
+        };
+        self.0.did(JobName::Scrub, done);
         let now = self.0.now();
         let read = PageRead {
             device,

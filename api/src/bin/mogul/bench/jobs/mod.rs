@@ -133,7 +133,7 @@ pub(crate) async fn run(args: JobsArgs) -> anyhow::Result<()> {
     anyhow::ensure!(args.files > 0, "--files must be at least 1");
     let crowd = args.crowd()?;
     let mut cluster = Cluster::open(&args.trackers).await?;
-    let measured = measure(&args, &mut cluster, crowd).await;
+    let measured = Box::pin(measure(&args, &mut cluster, crowd)).await;
     let restored = cluster.close().await;
     measured?.print(Form::of_flag(args.json))?;
     restored.context("cannot leave the cluster as it was")

@@ -150,7 +150,7 @@ fn row(f: &mut fmt::Formatter<'_>, head: &str, get: &Side, put: &Side) -> fmt::R
 
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = if self.value < 1000.0 { 1 } else { 0 };
+        let digits = usize::from(self.value < 1000.0);
         write!(f, "{:.digits$} {}", self.value, self.unit)?;
         match self.p99 {
             Some(p99) => write!(f, ", p99 {p99:.1} ms"),
