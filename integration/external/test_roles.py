@@ -42,16 +42,16 @@ class Cluster:
         subprocess.run([BINARY, "links", self.bin], check=True, capture_output=True)
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("MOGUL_", "AWS_"))}
 
-    def setup_database(self):
+    def setup_database(self, name="mogile-roles"):
         mysql = self.url.scheme == "mysql"
         command = [self.bin / "mogdbsetup", "--yes", f"--type={'MySQL' if mysql else 'Postgres'}"]
-        command += [f"--dbhost={self.url.hostname}", f"--dbport={self.url.port}", "--dbname=mogile-roles"]
+        command += [f"--dbhost={self.url.hostname}", f"--dbport={self.url.port}", f"--dbname={name}"]
         command += ["--dbuser=mogile roles", "--dbpass=it's \"secret\"/@", f"--dbrootuser={'root' if mysql else 'mogul'}"]
         for _ in range(2):
             done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=self.environment)
             assert done.returncode == 0, done.stderr
         driver = "mysql:database" if mysql else "Pg:dbname"
-        return f"DBI:{driver}=mogile-roles;host={self.url.hostname};port={self.url.port}"
+        return f"DBI:{driver}={name};host={self.url.hostname};port={self.url.port}"
 
     def start(self, name, lines):
         """Starts an original by its name from its file."""
@@ -159,6 +159,54 @@ def test_a_file_is_stored_and_read_by_the_originals_names_and_files(cluster):
     wait_until(lambda: not any(file.exists() for file in files), 60, "the end of both copies")
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
+
+
+def test_what_a_killed_tracker_was_copying_is_soon_copied_by_another(cluster):
+    dsn = cluster.setup_database("mogile-killed")
+    nodes, hosts = {}, {}
+    for number, ip in enumerate(["127.0.0.1", "127.0.0.2"], 1):
+        root = cluster.folder / f"docroot{number}"
+        (root / f"dev{number}").mkdir(parents=True)
+        hosts[number] = (ip, cluster.ports.take())
+        listen = {"httplisten": f"{ip}:{hosts[number][1]}", "mgmtlisten": f"{ip}:{cluster.ports.take()}"}
+        nodes[number] = cluster.start("mogstored", listen | {"docroot": root})
+    settings = {"db_dsn": dsn, "db_user": "mogile roles", "db_pass": "it's \"secret\"/@", "default_mindevcount": 2}
+    ports = [cluster.ports.take() for _ in range(2)]
+    first = cluster.start("mogilefsd", settings | {"listen": f"127.0.0.1:{ports[0]}"})
+    line = Line(ports[0])
+    for number, (ip, http) in hosts.items():
+        line.ask("create_host", host=f"n{number}", ip=ip, port=http, status="alive")
+        line.ask("create_device", devid=number, hostname=f"n{number}", state="alive")
+    line.ask("create_domain", domain="photos")
+
+    def opened(key):
+        try:
+            upload = line.ask("create_open", domain="photos", key=key, **{"class": ""})
+        except AssertionError as refused:
+            assert "no_devices" in str(refused)
+            return None
+        return upload if upload["devid"] == "1" else None
+
+    uploads = {f"k{n}": wait_until(lambda n=n: opened(f"k{n}"), 30, "the first device") for n in range(8)}
+    for key, upload in uploads.items():
+        put(upload["path"], key.encode())
+    nodes[2].send_signal(signal.SIGSTOP)
+    for key, upload in uploads.items():
+        close = {name: upload[name] for name in ("fid", "devid", "path")}
+        line.ask("create_close", domain="photos", key=key, size=len(key), **close)
+    first.send_signal(signal.SIGKILL)
+    nodes[2].send_signal(signal.SIGCONT)
+
+    cluster.start("mogilefsd", settings | {"listen": f"127.0.0.1:{ports[1]}"})
+    line = Line(ports[1])
+    for key in uploads:
+        # A claim lasts 1000 s.
+        both = wait_until(
+            lambda key=key: (paths := line.ask("get_paths", domain="photos", key=key, noverify=1))["paths"] == "2" and paths,
+            120,
+            "the second copy",
+        )
+        assert {get(both["path1"]), get(both["path2"])} == {key.encode()}
 
 
 def test_a_watcher_of_a_node_is_told_of_its_disks(cluster):

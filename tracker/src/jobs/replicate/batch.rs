@@ -29,8 +29,8 @@ use crate::{
     model::Timestamp,
 };
 
-/// Files of one step.
-const BATCH: usize = 256;
+/// Files of one step. PostgreSQL has room for some thousands of locks in all (`max_locks_per_transaction`).
+const BATCH: usize = 128;
 /// How long a step begins with files.
 const STEP: Duration = Duration::from_secs(2);
 /// Files of which the ends are written in one transaction, at most.
