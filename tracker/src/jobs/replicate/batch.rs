@@ -7,11 +7,12 @@
 
 use std::{
     collections::BTreeMap,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use futures_util::{StreamExt, future, future::Either, stream};
+use futures_util::{StreamExt, future, future::Either, stream::FuturesUnordered};
 use mogul_storage::{DevId, Fid};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -147,30 +148,41 @@ impl Replicate {
     }
 
     /// Works on files side by side, and writes down how they ended as they do.
+    ///
+    /// Files go on while others are written down: one that waits for its turn may hold a connection to the database that the
+    /// writing waits for.
     async fn work_through(&self, works: Vec<(Claim, Option<Work>)>, shift: &Shift) -> Result<(), Error> {
         let at_once = self.0.settings().replicate_at_once;
-        // Where one file is worked on at a time, one thing is done at a time: the simulation is held to that.
-        let (group, writes) = match at_once {
-            1 => (1, 1),
-            _ => (WRITTEN_AT_ONCE, WRITES),
-        };
-        let ends = works
-            .into_iter()
-            .map(|(claim, work)| Box::pin(self.work(claim, work, shift)));
-        let written = stream::iter(ends)
-            .buffer_unordered(at_once)
-            .ready_chunks(group)
-            .map(|ended| self.write_down(ended))
-            .buffer_unordered(writes);
-        let mut written = std::pin::pin!(written);
+        let mut left = works.into_iter();
+        let mut working = FuturesUnordered::new();
+        let mut writing = FuturesUnordered::new();
+        let mut ended = Vec::new();
         let mut outcome = Ok(());
-        while let Some(end) = self.pulsing(&shift.held, written.next()).await {
-            // The others go on; the claims of these are found by the reaper.
-            if let Err(error) = end {
-                outcome = Err(error);
+        loop {
+            // Where one file is worked on at a time, one thing is done at a time: the simulation is held to that.
+            let busy = at_once == 1 && !(ended.is_empty() && writing.is_empty());
+            while working.len() < at_once && !busy {
+                let Some((claim, work)) = left.next() else {
+                    break;
+                };
+                working.push(Box::pin(self.work(claim, work, shift)));
+            }
+            if !ended.is_empty() && writing.len() < WRITES {
+                let group = ended.len().min(WRITTEN_AT_ONCE);
+                writing.push(self.write_down(ended.drain(..group).collect()));
+            }
+            if working.is_empty() && writing.is_empty() {
+                return outcome;
+            }
+            let work = pin!(next_of(&mut working));
+            let write = pin!(next_of(&mut writing));
+            match self.pulsing(&shift.held, future::select(work, write)).await {
+                Either::Left((end, _)) => ended.push(end),
+                // The others go on; the claims of these are found by the reaper.
+                Either::Right((Err(error), _)) => outcome = Err(error),
+                Either::Right((Ok(()), _)) => {}
             }
         }
-        outcome
     }
 
     /// Waits, and keeps the locks meanwhile.
@@ -262,6 +274,14 @@ impl Replicate {
             self.0.wake(JobName::Delete);
         }
         failed.map_or(Ok(()), Err)
+    }
+}
+
+/// The next of these to be done; never, if there are none.
+async fn next_of<T>(set: &mut FuturesUnordered<impl Future<Output = T>>) -> T {
+    match set.next().await {
+        Some(done) => done,
+        None => future::pending().await,
     }
 }
 
