@@ -30,6 +30,8 @@ const CLASS: Sql =
 const CHECKSUM: Sql = sql("select hashtype, checksum from checksum where fid = ?");
 const QUEUED: Sql = sql("select fid from file_to_queue order by fid limit 1000");
 const FILLED: Sql = sql("update device set mb_total = 1000, mb_used = ?, mb_asof = ? where devid = ?");
+const SUSPECT: Sql =
+    sql("insert into file_to_replicate (fid, nexttry, failcount, flags) values (?, 0, 0, 3)");
 const QUEUE: Sql = sql("insert into file_to_queue (fid, type, nexttry) values (?, 1, 0)");
 
 impl World {
@@ -226,6 +228,23 @@ async fn fsck_searches_for_a_file_that_is_nowhere_on_record() {
 
     world.replicate().await;
     world.copies_on(1, &["key".to_owned()]).await;
+    assert_eq!(world.object("key").await.replicas.len(), 2);
+    assert_eq!(world.read("key").await, b"bytes");
+}
+
+#[tokio::test]
+async fn copies_that_are_nowhere_on_record_are_kept_while_they_are_all_there_is() {
+    let world = World::new(&[&[1], &[2]]).await;
+    world.put("key", b"bytes").await;
+    let fid = world.object("key").await.fid;
+    world.run_sql(&FORGET, vec![fid.into()]).await;
+    world.run_sql(&SUSPECT, vec![fid.into()]).await;
+
+    world.replicate().await;
+
+    assert_eq!(world.on_disk(fid), [dev(1), dev(2)]);
+    world.fsck().await;
+    world.replicate().await;
     assert_eq!(world.object("key").await.replicas.len(), 2);
     assert_eq!(world.read("key").await, b"bytes");
 }

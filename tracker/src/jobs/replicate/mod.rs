@@ -122,11 +122,18 @@ impl Replicate {
 
     /// Deletes what these devices hold of a fid without record: a device whose answer was lost may have taken its copy.
     /// The claim is suspect from now on if one of them has not answered.
+    ///
+    /// Of a file that is nowhere on record nothing is deleted: what a device holds may be all that is left, and fsck searches
+    /// for it.
     async fn without_copies_on(&self, devices: &[DevId], claim: Claim) -> Result<Claim, Error> {
         if devices.is_empty() {
             return Ok(claim);
         }
         let on = self.replicas(claim.fid).await?;
+        if on.is_empty() && self.without_copies(claim.fid).await? == End::Lost {
+            let leftover = Leftover::Possible;
+            return Ok(Claim { leftover, ..claim });
+        }
         let view = self.0.view();
         let mut leftover = claim.leftover;
         for device in devices.iter().filter(|device| !on.contains(device)) {
