@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::{self, Either};
 use mogul_storage::{
-    DevFid, Fid, HashType,
+    DevFid, DevId, Fid, HashType,
     download::{BadCopy, Fault},
 };
 
@@ -43,8 +43,8 @@ struct Expected {
 impl Tracker {
     /// Tells that a copy could not be read as it is on record, so that it is repaired.
     ///
-    /// A copy that is missing, short or rotten is forgotten if there is another on record that is seen to be good, and made
-    /// anew; else it stays, bad as it is: it may be the best that is left. One that is missing or short is looked at again
+    /// A copy that is missing, short or rotten is forgotten if there is another on record that is seen to be good; the replicate
+    /// job, which has the file to itself then, deletes it and makes it anew. Else it stays, bad as it is: it may be the best that is left. One that is missing or short is looked at again
     /// by fsck then. A device that cannot be reached is the monitor's business.
     ///
     /// # Cancel safety
@@ -68,20 +68,13 @@ impl Tracker {
                 return;
             }
         }
-        if let Err(error) = self.delete_now(DevFid { device, fid }).await {
-            tracing::warn!(
-                fid = fid.get(),
-                devid = device.get(),
-                error = chain(&error),
-                "bad copy is left to the replicate job"
-            );
-        }
         self.wake(JobName::Replicate);
     }
 
     async fn repair(&self, bad: BadCopy) -> Result<Repair, Error> {
-        if self.has_another(bad).await? {
-            return self.db().write(move |tx| Box::pin(forget(tx, bad))).await;
+        if let Some(good) = self.another(bad).await? {
+            let forget = self.db().write(move |tx| Box::pin(forget(tx, bad, good)));
+            return forget.await;
         }
         tracing::error!(
             fid = bad.fid.get(),
@@ -98,12 +91,12 @@ impl Tracker {
         Ok(Repair::Impossible)
     }
 
-    /// Whether another copy on record is seen to be good.
-    async fn has_another(&self, bad: BadCopy) -> Result<bool, Error> {
+    /// The device of another copy on record that is seen to be good.
+    async fn another(&self, bad: BadCopy) -> Result<Option<DevId>, Error> {
         let fid = bad.fid;
         let mut tx = self.db().reader().await?;
         let Some(file) = files::files_by_fid(&mut tx, &[fid]).await?.remove(&fid) else {
-            return Ok(false);
+            return Ok(None);
         };
         let on = replicas::replicas_of(&mut tx, &[fid]).await?.remove(&fid);
         let digest = match bad.fault {
@@ -120,14 +113,14 @@ impl Tracker {
             for device in on.unwrap_or_default() {
                 let readable = view.device(device).is_some_and(DeviceView::readable);
                 if device != bad.device && readable && self.is_good(DevFid { device, fid }, &expected).await {
-                    return true;
+                    return Some(device);
                 }
             }
-            false
+            None
         });
         match future::select(looks, self.clock().sleep(PATIENCE)).await {
             Either::Left((found, _)) => Ok(found),
-            Either::Right(_) => Ok(false),
+            Either::Right(_) => Ok(None),
         }
     }
 
@@ -159,14 +152,14 @@ enum Repair {
     Impossible,
 }
 
-/// Forgets a bad copy if there is another.
-async fn forget(tx: &mut Tx, bad: BadCopy) -> Result<Repair, Error> {
+/// Forgets a bad copy if the one that was seen to be good is still on record.
+async fn forget(tx: &mut Tx, bad: BadCopy, good: DevId) -> Result<Repair, Error> {
     if !files::file_locked(tx, bad.fid).await? {
         return Ok(Repair::Impossible);
     }
     let on = replicas::replicas_of(tx, &[bad.fid]).await?;
     let on = on.get(&bad.fid).map(Vec::as_slice).unwrap_or_default();
-    if on.len() < 2 || !on.contains(&bad.device) {
+    if !on.contains(&good) || !on.contains(&bad.device) {
         return Ok(Repair::Impossible);
     }
     replicas::forget(tx, bad.fid, bad.device).await?;

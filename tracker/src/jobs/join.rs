@@ -252,6 +252,13 @@ impl Join {
     async fn record(&self, object: &Joinable, devices: Vec<DevId>) -> Result<(), Error> {
         let now = self.0.now();
         let fid = object.file.fid;
+        for device in &devices {
+            // The parts go for good: whoever deleted a copy that was not on record yet must not have deleted this one.
+            let size = self.0.size_of(DevFid { device: *device, fid }).await;
+            if !size.is_ok_and(|size| size == object.file.size) {
+                return Err(Error::Busy);
+            }
+        }
         let replication = self.0.replication(&object.class, &devices);
         let devices = Arc::new(devices);
         let write = self.0.db().write(move |tx| {

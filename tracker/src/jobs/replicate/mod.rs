@@ -123,14 +123,14 @@ impl Replicate {
     /// Deletes what these devices hold of a fid without record: a device whose answer was lost may have taken its copy.
     /// The claim is suspect from now on if one of them has not answered.
     ///
-    /// Of a file that is nowhere on record nothing is deleted: what a device holds may be all that is left, and fsck searches
-    /// for it.
+    /// Nothing is deleted of a file of which no copy on record is seen to be there: what a device holds without record may be
+    /// all that is left, and fsck searches for it.
     async fn without_copies_on(&self, devices: &[DevId], claim: Claim) -> Result<Claim, Error> {
         if devices.is_empty() {
             return Ok(claim);
         }
         let on = self.replicas(claim.fid).await?;
-        if on.is_empty() && self.without_copies(claim.fid).await? == End::Lost {
+        if !self.can_do_without_strays(claim.fid, &on).await? {
             let leftover = Leftover::Possible;
             return Ok(Claim { leftover, ..claim });
         }
@@ -151,6 +151,26 @@ impl Replicate {
             }
         }
         Ok(Claim { leftover, ..claim })
+    }
+
+    /// Whether nothing is lost with what is not on record: the file is deleted, or lies in the parts it was uploaded in, or one
+    /// of its copies on record is seen to be there.
+    async fn can_do_without_strays(&self, fid: Fid, on: &[DevId]) -> Result<bool, Error> {
+        let mut tx = self.0.db().reader().await?;
+        let Some(file) = files::files_by_fid(&mut tx, &[fid]).await?.remove(&fid) else {
+            return Ok(true);
+        };
+        if on.is_empty() {
+            return files::file_segmented(&mut tx, fid).await;
+        }
+        drop(tx);
+        for device in on {
+            let size = self.0.size_of(DevFid { device: *device, fid }).await;
+            if size.is_ok_and(|size| size == file.size) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Makes and drops copies until the policy is content. Devices that did not take one are added to `failed`.
