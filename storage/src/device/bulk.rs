@@ -2,7 +2,10 @@
 
 use std::{fs::File, io, num::NonZeroU64, os::unix::fs::FileExt};
 
-use rustix::fs::{Advice, fadvise};
+use rustix::{
+    fs::{Advice, fadvise},
+    io::Errno,
+};
 
 use super::{Device, Place};
 use crate::{
@@ -37,8 +40,8 @@ impl Device {
         let opened = match self.read(&self.place(extent.fid)) {
             Ok(opened) => opened,
             Err(NodeError::NotFound) => return Ok(Seen::Missing),
-            Err(NodeError::NoDevice) => return Err(NodeError::NoDevice),
-            Err(error) => return Ok(self.unreadable(extent, &error)),
+            Err(NodeError::Device(error)) => return self.unreadable(extent, error),
+            Err(error) => return Err(error),
         };
         let length = extent.length.min(opened.size.saturating_sub(extent.first));
         // What clients read stays in memory; what only this reads shall not drive that out.
@@ -58,13 +61,18 @@ impl Device {
                 size: opened.size,
                 crc64,
             }),
-            Err(error) => Ok(self.unreadable(extent, &NodeError::Device(error))),
+            Err(error) => self.unreadable(extent, error),
         }
     }
 
-    fn unreadable(&self, extent: Extent, error: &NodeError) -> Seen {
+    /// What an error says of a file: that its disk has lost it, or nothing (too many files are open, say).
+    fn unreadable(&self, extent: Extent, error: io::Error) -> Result<Seen, NodeError> {
+        let lost = [Errno::IO, Errno::BADMSG, Errno::UCLEAN];
+        if !Errno::from_io_error(&error).is_some_and(|errno| lost.contains(&errno)) {
+            return Err(NodeError::Device(error));
+        }
         tracing::warn!(fid = extent.fid.get(), devid = self.id.get(), %error, "file cannot be read");
-        Seen::Unreadable
+        Ok(Seen::Unreadable)
     }
 
     fn place(&self, fid: Fid) -> Place {
