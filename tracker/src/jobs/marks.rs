@@ -13,7 +13,11 @@ use mogul_storage::{DevId, Fid, Mark, Marking, NodeError};
 use super::monitor::{DEADLINE, Monitor};
 use crate::{
     Error,
-    meta::{marks, replicas, settings},
+    meta::{
+        marks,
+        replicas::{self, Age},
+        settings,
+    },
     model::{Device, Refusal},
     rng,
     view::DeviceView,
@@ -85,7 +89,10 @@ impl Monitor {
         let Some(node) = self.tracker().nodes().get(id).filter(|_| device.may_be_written()) else {
             return Ok(FirstUse::Unmarked);
         };
-        let on_record = replicas::replicas_on(&mut self.tracker().db().reader().await?, id, 1).await?;
+        // A copy on record of what is no file may be one that a client was offered to write, and never wrote.
+        let mut tx = self.tracker().db().reader().await?;
+        let on_record = replicas::files_on(&mut tx, id, Age::Oldest, None, 1).await?;
+        drop(tx);
         let first = Fid::new(1).expect("fids are counted from 1");
         let marked = async {
             if !on_record.is_empty() && node.list(id, first, 1).await?.is_empty() {
