@@ -636,7 +636,8 @@ async fn auto_moves_from_the_fullest_device_to_the_emptiest_until_nothing_more_c
         let (full, empty) = (on(1).await, on(3).await);
         let mut movable = 0;
         for name in &names {
-            let on = world.object(name).await.replicas;
+            let mut on = world.object(name).await.replicas;
+            on.sort_unstable();
             movable += usize::from(on == [dev(1), dev(2)]);
         }
         assert!(movable > 0);
