@@ -99,7 +99,7 @@ class Trial:
                 f"select count(*) from file where devcount < 2 and fid in ({','.join(few)})"
             )
 
-        wait_until(made, 60, f"the second copies of {few}, seed {SEED}")
+        wait_until(made, 90, f"the second copies of {few}, seed {SEED}")
 
     def settle(self):
         """The clients stop where they are."""
@@ -253,13 +253,14 @@ def rest(cluster):
         cluster.age()
         return not cluster.queues()
 
-    wait_until(idle, 90, f"empty queues, now {cluster.queues()}, seed {SEED}")
+    wait_until(idle, 90, lambda: f"empty queues, now {cluster.work()}, seed {SEED}")
 
     def differences():
         disk, rows = set(cluster.fid_files()), cluster.copies()
         return {"on disk only": sorted(disk - rows), "on record only": sorted(rows - disk)}
 
-    wait_until(lambda: not any(differences().values()), 60, f"agreement of disks and rows: {differences()}, seed {SEED}")
+    agree = lambda: f"agreement of disks and rows: {differences()}, seed {SEED}"
+    wait_until(lambda: not any(differences().values()), 60, agree)
 
 
 def whole(trial):

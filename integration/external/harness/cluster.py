@@ -10,6 +10,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -19,6 +20,10 @@ from .tracker import LineClient
 from .wire import Signer, now
 
 _databases = itertools.count(1)
+#: How long work that was aged is left alone: whoever loses a claim in the middle of it has to begin anew.
+AGE_SECONDS = 5
+#: How often a statement is given to MySQL that it has broken off in favour of another's.
+DEADLOCKS_MAX = 10
 
 
 class Database:
@@ -38,7 +43,10 @@ class Database:
         else:
             command = ["psql", "-X", "-q", "-A", "-t", "-F", "\t", "-h", at.hostname, "-p", at.port]
             command += ["-U", at.username, "-d", database, "-c", sql]
-        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=60)
+        for _ in range(DEADLOCKS_MAX):
+            done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=60)
+            if "ERROR 1213" not in done.stderr:
+                break
         assert done.returncode == 0, f"{sql}: {done.stderr}"
         return [tuple(line.split("\t")) for line in done.stdout.splitlines()]
 
@@ -107,7 +115,7 @@ class Cluster:
     """The processes, and what they share. Devices are numbered through: two stores of two have 1, 2 and 3, 4."""
 
     def __init__(self, folder, ports, url, stores=3, devices=2, trackers=2, gateways=2, settings=None):
-        self.database, self.ports = Database(url), ports
+        self.database, self.ports, self.aged_at = Database(url), ports, 0
         # A folder for each database: the disks of one cluster are refused by another.
         self.folder = pathlib.Path(folder) / self.database.name
         self.folder.mkdir(parents=True)
@@ -251,11 +259,23 @@ class Cluster:
         return {table: int(count) for table, count in self.database.rows(counts) if count != "0"}
 
     def age(self):
-        """Lets pass in no time what is waited for by the clock: attempts that were put off, uploads that nobody will close."""
-        end_of_time = 2**31 - 2
-        tables = ("file_to_replicate", "file_to_delete2", "mogul_join", "mogul_digest")
-        later = [f"update {table} set nexttry = 0 where nexttry < {end_of_time}" for table in tables]
+        """Lets pass in no time what is waited for by the clock: attempts that were put off, uploads that nobody will close.
+
+        Files that are being copied are left to who has claimed them, or to the reaper if that one is dead."""
+        if time.monotonic() < self.aged_at + AGE_SECONDS:
+            return
+        tables = ("file_to_delete2", "file_to_queue", "mogul_join", "mogul_digest")
+        later = [f"update {table} set nexttry = 0" for table in tables]
+        waiting = f"nexttry < {2**31 - 2} and flags not in (1, 2, 4)"
+        later.append(f"update file_to_replicate set nexttry = 0 where {waiting}")
         self.database.rows("; ".join([*later, "update tempfile set createtime = 0"]))
+        self.aged_at = time.monotonic()
+
+    def work(self):
+        """The rows of the queues that jobs work off, for who wants to know why they do not."""
+        tables = ("file_to_replicate", "file_to_delete2", "file_to_queue", "mogul_join", "mogul_digest")
+        rows = {table: self.database.rows(f"select * from {table}") for table in tables}
+        return {table: rows for table, rows in rows.items() if rows}
 
     def restart(self):
         """Stops and starts all gateways and trackers; what dead ones had reserved is up for collection then."""

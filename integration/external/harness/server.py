@@ -26,13 +26,13 @@ FID = re.compile(r"dev(\d+)/\d/\d{3}/\d{3}/(\d{10,})\.fid$")
 
 
 def wait_until(state, seconds=30, what="the awaited state"):
-    """Polls until `state()` is true and returns its value; fails after `seconds`."""
+    """Polls until `state()` is true and returns its value; fails after `seconds`, in the words of `what`, which may be asked."""
     end = time.monotonic() + seconds
     while True:
         value = state()
         if value:
             return value
-        assert time.monotonic() < end, f"{what} did not come in {seconds} s"
+        assert time.monotonic() < end, f"{what() if callable(what) else what} did not come in {seconds} s"
         time.sleep(0.02)
 
 
