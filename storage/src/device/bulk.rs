@@ -65,10 +65,12 @@ impl Device {
         }
     }
 
-    /// What an error says of a file: that its disk has lost it, or nothing (too many files are open, say).
+    /// What an error says of a file: that its disk has lost it, or that there is none, or nothing (too many files are open,
+    /// say).
     fn unreadable(&self, extent: Extent, error: io::Error) -> Result<Seen, NodeError> {
         let lost = [Errno::IO, Errno::BADMSG, Errno::UCLEAN];
-        if !Errno::from_io_error(&error).is_some_and(|errno| lost.contains(&errno)) {
+        let is_lost = Errno::from_io_error(&error).is_some_and(|errno| lost.contains(&errno));
+        if !is_lost && error.kind() != io::ErrorKind::IsADirectory {
             return Err(NodeError::Device(error));
         }
         tracing::warn!(fid = extent.fid.get(), devid = self.id.get(), %error, "file cannot be read");
