@@ -16,8 +16,9 @@ use std::{
 };
 
 use mogul_storage::Fid;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Db, Sql, Tx, files::values, ids::fid_of, queues::Claim, sql::sql};
+use super::{Db, Sql, Tx, files::values, ids::fid_of, queues::Claim, sql::Engine, sql::sql};
 use crate::Error;
 
 /// One tracker at a time writes down how full devices are.
@@ -30,6 +31,10 @@ pub(crate) const REAPER: &str = "mgfs:reaper";
 /// How often who holds a lock for long says that it is alive ([`Held::pulse`]): MySQL is told to end a connection that is
 /// silent for five minutes.
 pub(crate) const PULSE: Duration = Duration::from_mins(1);
+
+/// Files of one process that are locked by themselves at a time on a server, each by a connection of its own: half of those that
+/// there are for locks, so that batches and named locks never wait for them.
+const SOLES_MAX: usize = 8;
 
 /// What a lock is on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,12 +50,14 @@ pub(crate) struct Locks {
     db: Db,
     /// Those of the one process of an embedded database.
     own: Arc<Mutex<BTreeSet<Name>>>,
+    turns: Arc<Semaphore>,
 }
 
 /// Locks that are held. Dropped, they are free as well; by [`Held::release`] their connection serves others.
 pub(crate) struct Held {
     holder: Holder,
     fids: BTreeSet<Fid>,
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 enum Holder {
@@ -92,6 +99,16 @@ impl Locks {
         Locks {
             db: db.clone(),
             own: Arc::default(),
+            turns: Arc::new(Semaphore::new(SOLES_MAX)),
+        }
+    }
+
+    /// Waits until one more file may be locked by itself: asked before the file is claimed, so that who has claimed one does
+    /// not wait for a connection. `None` where locks need none.
+    pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        match self.db.engine() {
+            Engine::Sqlite => None,
+            Engine::Postgres | Engine::MySql => Arc::clone(&self.turns).acquire_owned().await.ok(),
         }
     }
 
@@ -148,6 +165,7 @@ impl Locks {
         });
         Held {
             fids: fids.collect(),
+            turn: None,
             holder: Holder::Process {
                 all: Arc::clone(&self.own),
                 these,
@@ -165,7 +183,14 @@ impl Held {
         Held {
             holder: Holder::Session(tokio::sync::Mutex::new(Some(tx))),
             fids: BTreeSet::new(),
+            turn: None,
         }
+    }
+
+    /// The turn ends with the locks.
+    pub(crate) fn in_turn(mut self, turn: Option<OwnedSemaphorePermit>) -> Held {
+        self.turn = turn;
+        self
     }
 
     /// Whether the lock of this file is among them.

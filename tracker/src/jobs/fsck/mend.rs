@@ -86,7 +86,8 @@ impl Fsck {
         let Some((sole, held)) = self.0.to_itself(fid, now).await? else {
             return Ok(Mended::Busy);
         };
-        let mended = self.mend_alone(sole, strays, court).await?;
+        let mended = self.0.keeping(&held, self.mend_alone(sole, strays, court));
+        let mended = mended.await?;
         held.release().await;
         Ok(mended)
     }

@@ -181,7 +181,8 @@ impl Rebalance {
         };
         let held = Arc::new(held);
         let claim = (sole.claim, Arc::clone(&held));
-        let (relocated, claim) = self.replicate.relocate(claim, from, &to).await?;
+        let relocate = Box::pin(self.replicate.relocate(claim, from, &to));
+        let (relocated, claim) = self.tracker.keeping(&held, relocate).await?;
         let waits = sole.waited || claim.leftover != queues::Leftover::None;
         let now = self.tracker.now();
         let release = self.tracker.db().write(move |tx| {

@@ -139,7 +139,8 @@ impl Replicate {
         };
         let works = batch.works();
         drop(batch);
-        let worked = self.work_through(works, &shift).await;
+        let work = Box::pin(self.work_through(works, &shift));
+        let worked = self.0.keeping(&shift.held, work).await;
         if let Some(held) = Arc::into_inner(shift.held) {
             held.release().await;
         }
@@ -176,29 +177,11 @@ impl Replicate {
             }
             let work = pin!(next_of(&mut working));
             let write = pin!(next_of(&mut writing));
-            match self.pulsing(&shift.held, future::select(work, write)).await {
+            match future::select(work, write).await {
                 Either::Left((end, _)) => ended.push(end),
                 // The others go on; the claims of these are found by the reaper.
                 Either::Right((Err(error), _)) => outcome = Err(error),
                 Either::Right((Ok(()), _)) => {}
-            }
-        }
-    }
-
-    /// Waits, and keeps the locks meanwhile.
-    async fn pulsing<T>(&self, held: &Held, step: impl Future<Output = T>) -> T {
-        let Some(every) = held.pulse_every() else {
-            return step.await;
-        };
-        let mut step = std::pin::pin!(step);
-        loop {
-            match future::select(&mut step, self.0.clock().sleep(every)).await {
-                Either::Left((done, _)) => return done,
-                Either::Right(_) => {
-                    if let Err(error) = held.pulse().await {
-                        tracing::warn!(%error, "the locks of files that are being copied were lost");
-                    }
-                }
             }
         }
     }
