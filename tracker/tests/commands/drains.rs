@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
+use futures_util::future;
 use mogul_tracker::{
     Error,
     command::{
         devices::{DeviceChanges, DeviceRef},
         drain::{DrainReport, DrainTarget},
     },
-    jobs::{Job, JobName, Next, drain::Drains, rebalance::Rebalance},
+    jobs::{Job, JobName, Next, drain::Drains, reaper::Reaper, rebalance::Rebalance},
     model::DeviceStatus,
 };
 
 use crate::{
     engines::for_each_engine,
-    world::{World, dev},
+    world::{Mood, World, dev},
 };
 
 fn device(number: u32) -> DrainTarget {
@@ -112,6 +113,45 @@ async fn a_device_is_drained_until_it_is_empty_and_no_copy_is_missing_meanwhile(
             assert_eq!(world.object(name).await.replicas.len(), 2, "{name}");
             assert_eq!(world.read(name).await, b"bytes");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn moves_to_nodes_that_hang_keep_nobody_else_from_his_locks() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1], &[2], &[3]]).await;
+        let names = world.objects(120).await;
+        world.tracker.drain(device(1)).await.unwrap();
+        world.run(Drains::new(&world.tracker)).await;
+        world.mood(2, Mood::Hung);
+        world.mood(3, Mood::Hung);
+        let mut workers: Vec<_> = (0..3).map(|_| Rebalance::new(&world.tracker)).collect();
+        let moves = future::join_all(workers.iter_mut().map(Rebalance::step));
+        let others = async {
+            // Each file that is moved has a row of its own while it is.
+            let (mut claimed, mut unchanged) = (0, 0);
+            while claimed == 0 || unchanged < 200 {
+                let now = world.tracker.backlog().await.unwrap().to_replicate;
+                unchanged = if now == claimed { unchanged + 1 } else { 0 };
+                claimed = now;
+            }
+            let mut reaper = Reaper::new(&world.tracker);
+            for _ in 0..3 {
+                world.clock.advance(Duration::from_secs(10));
+                while reaper.step().await.unwrap() == Next::Again {}
+            }
+            world.mood(2, Mood::Well);
+            world.mood(3, Mood::Well);
+        };
+        let (moved, ()) = future::join(moves, others).await;
+
+        for step in moved {
+            step.unwrap();
+        }
+        world.clock.advance(Duration::from_mins(2));
+        world.move_on().await;
+        assert_eq!(world.copies_left(1, &names).await, 0);
     })
     .await;
 }
