@@ -144,9 +144,9 @@ async fn moves_to_nodes_that_hang_keep_nobody_else_from_his_locks() {
             world.mood(2, Mood::Well);
             world.mood(3, Mood::Well);
         };
-        let (moved, ()) = future::join(moves, others).await;
+        let (steps, ()) = future::join(moves, others).await;
 
-        for step in moved {
+        for step in steps {
             step.unwrap();
         }
         world.clock.advance(Duration::from_mins(2));

@@ -6,19 +6,10 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use mogul_api::{admin, mogile::Watchers};
-use mogul_tracker::Tracker;
-use tracing::info;
+use mogul_api::admin;
 
-use super::{Begun, COPIES, Life, begin, faces::Faces, jobs};
-use crate::{
-    config::{Config, Flags},
-    credentials::RootKey,
-    listen::{Listener, Serving},
-    originals::Given,
-    shutdown::{Finish, Signals},
-    tls::Tls,
-};
+use super::{Begun, COPIES, Life, begin, jobs, process::Process};
+use crate::{config::Flags, credentials::RootKey, listen::Listener, originals::Given, tls::Tls};
 
 /// Serves S3 over a database that trackers keep: a gateway.
 #[derive(Debug, Args)]
@@ -32,15 +23,9 @@ pub(crate) struct GatewayArgs {
 
 /// A gateway of which everything is there but nothing is served yet.
 pub(crate) struct Gateway {
-    config: Config,
+    process: Process,
     s3: Listener,
     admin: Listener,
-    tls: Option<Tls>,
-    tracker: Tracker,
-    /// Root's key, if it is not in the database.
-    root: Option<RootKey>,
-    signals: Signals,
-    watchers: Watchers,
 }
 
 /// Puts a gateway together.
@@ -70,16 +55,15 @@ pub(crate) async fn start(args: GatewayArgs) -> anyhow::Result<Gateway> {
              (or their files) for every gateway and tracker"
         );
     }
-    Ok(Gateway {
+    let process = Process {
         config,
-        s3,
-        admin,
         tls,
         tracker,
         root,
         signals,
         watchers,
-    })
+    };
+    Ok(Gateway { process, s3, admin })
 }
 
 impl Gateway {
@@ -87,38 +71,19 @@ impl Gateway {
     ///
     /// # Errors
     /// If what the gateway keeps could not be laid down; the trackers collect it.
-    pub(crate) async fn serve(mut self) -> anyhow::Result<()> {
+    pub(crate) async fn serve(self) -> anyhow::Result<()> {
+        let Gateway {
+            mut process,
+            s3: s3_port,
+            admin: admin_port,
+        } = self;
         let life = Life::default();
-        let driver = Arc::new(jobs::start_of_gateway(&self.tracker));
-        let faces = Faces {
-            config: self.config.clone(),
-            tracker: self.tracker.clone(),
-            root: self.root,
-            metrics: mogul_api::metrics::Metrics::default(),
-            watchers: self.watchers,
-            driver: Arc::clone(&driver),
-            scheme: super::scheme(self.tls.as_ref()),
-            asked: life.asked.clone(),
-            tasks: life.tasks.clone(),
-        };
-        let s3 = faces.s3();
-        let serving = |face| Serving {
-            tls: self.tls.clone(),
-            ..life.serving(face, &self.config)
-        };
-        let admin = admin::router(s3.clone(), self.config.admin_metrics.0);
-        self.admin.serve(serving("admin"), admin);
-        self.s3.serve(serving("s3"), s3);
-        info!(
-            version = env!("CARGO_PKG_VERSION"),
-            devices = self.tracker.view().devices().count(),
-            "ready"
-        );
-
-        let finish = life.end(&mut self.signals, &self.config, self.tls.as_ref()).await;
-        driver.stop(jobs::PATIENCE).await;
-        let closed = self.tracker.close().await;
-        info!(complete = finish == Finish::Complete, "stopped");
-        closed.context("cannot lay down the gateway's work")
+        let driver = Arc::new(jobs::start_of_gateway(&process.tracker));
+        let s3 = process.faces(&driver, &life).s3();
+        let admin = admin::router(s3.clone(), process.config.admin_metrics.0);
+        admin_port.serve(process.serving("admin", &life), admin);
+        s3_port.serve(process.serving("s3", &life), s3);
+        let finish = process.run(&life).await;
+        process.end(&driver, finish).await
     }
 }

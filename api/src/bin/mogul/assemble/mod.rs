@@ -8,6 +8,7 @@ mod faces;
 pub(crate) mod gateway;
 mod jobs;
 mod node;
+mod process;
 pub(crate) mod server;
 pub(crate) mod store;
 pub(crate) mod tracker;

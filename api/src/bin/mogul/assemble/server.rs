@@ -5,31 +5,30 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use mogul_api::{admin, mogile::Watchers};
+use mogul_api::admin;
 use mogul_storage::{DevId, Device, Devices, local};
 use mogul_tracker::{
     Tracker,
     command::devices::{LocalDevice, LocalHost, on_record},
-    jobs::Driver,
     meta::{Db, DbConfig},
     rng::SystemEntropy,
 };
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use super::{
     Begun, Life, begin,
-    faces::{Faces, TrackerPorts},
+    faces::TrackerPorts,
     jobs,
     node::{NodePorts, StorageNode},
+    process::Process,
     utilization,
 };
 use crate::{
     config::{Config, Flags},
     credentials::{Origin, RootKey},
     datadir::{DataDirs, Place, Presence},
-    listen::{Listener, Serving},
+    listen::Listener,
     originals::Given,
-    shutdown::{Finish, Signals},
     tls::Tls,
 };
 
@@ -51,17 +50,13 @@ const HOST_NAME: &str = "localhost";
 
 /// A server of which everything is there but nothing is served yet.
 pub(crate) struct Server {
-    config: Config,
+    process: Process,
     ports: Ports,
-    tls: Option<Tls>,
     /// Held for its locks.
     dirs: DataDirs,
     devices: Arc<Devices>,
-    tracker: Tracker,
-    root: RootKey,
+    /// Where root's key is from.
     origin: Origin,
-    signals: Signals,
-    watchers: Watchers,
 }
 
 /// The open ports.
@@ -107,17 +102,20 @@ pub(crate) async fn start(args: ServerArgs) -> anyhow::Result<Server> {
         .register_local(local_host(ports.node.http()), &local)
         .await
         .context("cannot register the devices")?;
-    Ok(Server {
+    let process = Process {
         config,
-        ports,
         tls,
-        dirs,
-        devices,
         tracker,
-        root,
-        origin,
+        root: Some(root),
         signals,
         watchers,
+    };
+    Ok(Server {
+        process,
+        ports,
+        dirs,
+        devices,
+        origin,
     })
 }
 
@@ -126,83 +124,50 @@ impl Server {
     ///
     /// # Errors
     /// If what the tracker keeps could not be laid down; the next start collects it.
-    pub(crate) async fn serve(mut self) -> anyhow::Result<()> {
+    pub(crate) async fn serve(self) -> anyhow::Result<()> {
         let life = Life::default();
-        let driver = Arc::new(jobs::start(&self.tracker));
-        let faces = self.faces(&driver, &life);
+        let driver = Arc::new(jobs::start(&self.process.tracker));
+        let faces = self.process.faces(&driver, &life);
         let (s3, mogile) = (faces.s3(), faces.mogile());
         self.greet();
         self.warn_of_few_devices();
         self.watch_disks(&life);
-        let serving = |face, tls: Option<&Tls>| Serving {
-            tls: tls.cloned(),
-            ..life.serving(face, &self.config)
-        };
-        let tls = self.tls.as_ref();
-        let Ports {
-            s3: s3_port,
-            admin: admin_port,
-            node,
-            tracker: tracker_ports,
-        } = self.ports;
-        tracker_ports.serve(&mogile, &self.config, &life);
-        let docroot = self.dirs.paths().join(",");
-        node.serve(
-            StorageNode {
-                devices: Arc::clone(&self.devices),
-                docroot,
-            },
-            &self.config,
-            &life,
-        );
-        admin_port.serve(
-            serving("admin", tls),
-            admin::router(s3.clone(), self.config.admin_metrics.0),
-        );
-        s3_port.serve(serving("s3", tls), s3);
-        info!(
-            version = env!("CARGO_PKG_VERSION"),
-            devices = self.tracker.view().devices().count(),
-            "ready"
-        );
-
-        let finish = life.end(&mut self.signals, &self.config, tls).await;
-        driver.stop(jobs::PATIENCE).await;
-        let closed = self
-            .tracker
-            .close()
-            .await
-            .context("cannot lay down the tracker's work");
-        drop(self.dirs);
-        info!(complete = finish == Finish::Complete, "stopped");
-        closed
+        let Server {
+            mut process,
+            ports,
+            dirs,
+            devices,
+            ..
+        } = self;
+        ports.tracker.serve(&mogile, &process.config, &life);
+        let docroot = dirs.paths().join(",");
+        ports
+            .node
+            .serve(StorageNode { devices, docroot }, &process.config, &life);
+        let admin = admin::router(s3.clone(), process.config.admin_metrics.0);
+        ports.admin.serve(process.serving("admin", &life), admin);
+        ports.s3.serve(process.serving("s3", &life), s3);
+        let finish = process.run(&life).await;
+        let ended = process.end(&driver, finish).await;
+        drop(dirs);
+        ended
     }
 
     /// Learns how busy the disks are, here and on other hosts that the database may name.
     fn watch_disks(&self, life: &Life) {
+        let (tracker, port) = (
+            &self.process.tracker,
+            self.process.config.tracker_sidechannel_port,
+        );
         let own = self.devices.numbers().into_iter().collect();
-        utilization::look(&self.tracker, &self.devices, life);
-        utilization::listen(&self.tracker, own, self.config.tracker_sidechannel_port, life);
-    }
-
-    fn faces(&self, driver: &Arc<Driver>, life: &Life) -> Faces {
-        Faces {
-            config: self.config.clone(),
-            tracker: self.tracker.clone(),
-            root: Some(self.root.clone()),
-            metrics: mogul_api::metrics::Metrics::default(),
-            watchers: self.watchers.clone(),
-            driver: Arc::clone(driver),
-            scheme: super::scheme(self.tls.as_ref()),
-            asked: life.asked.clone(),
-            tasks: life.tasks.clone(),
-        }
+        utilization::look(tracker, &self.devices, life);
+        utilization::listen(tracker, own, port, life);
     }
 
     /// More copies than devices is a plan for tomorrow or a mistake: objects are taken with fewer either way.
     fn warn_of_few_devices(&self) {
-        let devices = self.tracker.view().devices().count();
-        if let Some(copies) = self.config.copies
+        let devices = self.process.tracker.view().devices().count();
+        if let Some(copies) = self.process.config.copies
             && usize::from(copies) > devices
         {
             warn!(
@@ -215,22 +180,16 @@ impl Server {
 
     /// What the operator does next, at the first start only: it has the secret.
     fn greet(&self) {
-        let endpoint = format!(
-            "{}://{}",
-            super::scheme(self.tls.as_ref()),
-            super::reachable(self.ports.s3.address())
+        let (Origin::Made, Some(root)) = (self.origin, &self.process.root) else {
+            return;
+        };
+        let scheme = super::scheme(self.process.tls.as_ref());
+        let endpoint = format!("{scheme}://{}", super::reachable(self.ports.s3.address()));
+        let kept = RootKey::file(self.dirs.first());
+        println!(
+            "{}",
+            root.welcome(&kept, &endpoint, &self.process.config.s3_region)
         );
-        match self.origin {
-            Origin::Made => println!(
-                "{}",
-                self.root.welcome(
-                    &RootKey::file(self.dirs.first()),
-                    &endpoint,
-                    &self.config.s3_region
-                )
-            ),
-            Origin::Given | Origin::Kept => {}
-        }
     }
 }
 

@@ -9,21 +9,17 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
-use mogul_api::{admin, mogile::Watchers};
+use mogul_api::admin;
 use mogul_tracker::Tracker;
-use tracing::info;
 
 use super::{
-    Begun, COPIES, Life, begin,
-    faces::{Faces, TrackerPorts},
-    jobs, open_database, utilization,
+    Begun, COPIES, Life, begin, faces::TrackerPorts, jobs, open_database, process::Process, utilization,
 };
 use crate::{
     config::{Config, Flags},
     credentials::RootKey,
-    listen::{Listener, Serving},
+    listen::Listener,
     originals::{Given, mogilefsd},
-    shutdown::{Finish, Signals},
     tls::Tls,
 };
 
@@ -42,16 +38,10 @@ pub(crate) struct TrackerArgs {
 
 /// A tracker of which everything is there but nothing is served yet.
 pub(crate) struct TrackerRole {
+    process: Process,
     given: Given,
-    config: Config,
     ports: TrackerPorts,
     admin: Listener,
-    tls: Option<Tls>,
-    tracker: Tracker,
-    /// Root's key, if it is not in the database.
-    root: Option<RootKey>,
-    signals: Signals,
-    watchers: Watchers,
 }
 
 impl TrackerArgs {
@@ -105,16 +95,19 @@ pub(crate) async fn start(args: TrackerArgs) -> anyhow::Result<TrackerRole> {
     if root.is_none() && args.given == Given::default() {
         make_root_key(&tracker, &config, tls.as_ref()).await?;
     }
-    Ok(TrackerRole {
-        given: args.given,
+    let process = Process {
         config,
-        ports,
-        admin,
         tls,
         tracker,
         root,
         signals,
         watchers,
+    };
+    Ok(TrackerRole {
+        process,
+        given: args.given,
+        ports,
+        admin,
     })
 }
 
@@ -123,42 +116,26 @@ impl TrackerRole {
     ///
     /// # Errors
     /// If what the tracker keeps could not be laid down; the next start collects it.
-    pub(crate) async fn serve(mut self) -> anyhow::Result<()> {
+    pub(crate) async fn serve(self) -> anyhow::Result<()> {
+        let TrackerRole {
+            mut process,
+            given,
+            ports,
+            admin,
+        } = self;
         let life = Life::default();
-        let driver = Arc::new(jobs::start(&self.tracker));
-        let faces = Faces {
-            config: self.config.clone(),
-            tracker: self.tracker.clone(),
-            root: self.root,
-            metrics: mogul_api::metrics::Metrics::default(),
-            watchers: self.watchers,
-            driver: Arc::clone(&driver),
-            scheme: super::scheme(self.tls.as_ref()),
-            asked: life.asked.clone(),
-            tasks: life.tasks.clone(),
-        };
-        let port = self.config.tracker_sidechannel_port;
-        utilization::listen(&self.tracker, BTreeSet::new(), port, &life);
-        self.ports.serve(&faces.mogile(), &self.config, &life);
-        let serving = Serving {
-            tls: self.tls.clone(),
-            ..life.serving("admin", &self.config)
-        };
-        self.admin
-            .serve(serving, admin::router(faces.s3(), self.config.admin_metrics.0));
-        info!(
-            version = env!("CARGO_PKG_VERSION"),
-            devices = self.tracker.view().devices().count(),
-            "ready"
-        );
-        let settled = self.given.settle()?;
-
-        let finish = life.end(&mut self.signals, &self.config, self.tls.as_ref()).await;
-        driver.stop(jobs::PATIENCE).await;
-        let closed = self.tracker.close().await;
+        let driver = Arc::new(jobs::start(&process.tracker));
+        let faces = process.faces(&driver, &life);
+        let port = process.config.tracker_sidechannel_port;
+        utilization::listen(&process.tracker, BTreeSet::new(), port, &life);
+        ports.serve(&faces.mogile(), &process.config, &life);
+        let router = admin::router(faces.s3(), process.config.admin_metrics.0);
+        admin.serve(process.serving("admin", &life), router);
+        let settled = given.settle()?;
+        let finish = process.run(&life).await;
+        let ended = process.end(&driver, finish).await;
         drop(settled);
-        info!(complete = finish == Finish::Complete, "stopped");
-        closed.context("cannot lay down the tracker's work")
+        ended
     }
 }
 
