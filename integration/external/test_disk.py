@@ -1,4 +1,4 @@
-"""Your objects are plain files and your metadata plain rows: seen without us (design.md §1)."""
+"""Your objects are plain files and your metadata plain rows: seen without us."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""kill -9 at random moments: what was acknowledged is there, what was not is whole or absent (design.md §4).
+"""kill -9 at random moments: what was acknowledged is there, what was not is whole or absent.
 
 Each writer owns its keys and keeps, outside the server, what the last acknowledged operation made of each, and what
 an operation that got no answer would have made of it. After a restart a key must be one of the two, whole.
