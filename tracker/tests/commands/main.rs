@@ -14,6 +14,7 @@ mod jobs;
 mod lookup;
 mod objects;
 mod odd_rows;
+mod rebalance;
 mod repair;
 mod scrub;
 mod stock;

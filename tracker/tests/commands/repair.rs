@@ -1,4 +1,4 @@
-//! Dead devices, fsck and rebalance, a step at a time.
+//! Dead devices and fsck, a step at a time.
 
 use std::{fs, time::Duration};
 
@@ -7,8 +7,8 @@ use mogul_tracker::{
     Error,
     command::fsck::FsckReset,
     error::RunError,
-    jobs::{Job, Next, delete::Delete, fsck::Fsck, reaper::Reaper, rebalance::Rebalance},
-    meta::{Row, Sql, Value, sql::sql},
+    jobs::{Job, Next, delete::Delete, fsck::Fsck, reaper::Reaper},
+    meta::{Sql, sql::sql},
     model::{DeviceStatus, FsckScope},
 };
 
@@ -29,30 +29,11 @@ const CLASS: Sql =
     sql("insert into class (dmid, classid, classname, mindevcount, hashtype) values (?, 0, 'default', 2, 1)");
 const CHECKSUM: Sql = sql("select hashtype, checksum from checksum where fid = ?");
 const QUEUED: Sql = sql("select fid from file_to_queue order by fid limit 1000");
-const FILLED: Sql = sql("update device set mb_total = 1000, mb_used = ?, mb_asof = ? where devid = ?");
 const SUSPECT: Sql =
     sql("insert into file_to_replicate (fid, nexttry, failcount, flags) values (?, 0, 0, 3)");
 const QUEUE: Sql = sql("insert into file_to_queue (fid, type, nexttry) values (?, 1, 0)");
 
 impl World {
-    async fn run_sql(&self, statement: &'static Sql, args: Vec<Value>) {
-        let run = self.db.write(move |tx| {
-            let args = args.clone();
-            Box::pin(async move { Ok(tx.run(statement, args).await?) })
-        });
-        run.await.unwrap();
-    }
-
-    async fn ask(&self, statement: &Sql, args: Vec<Value>) -> Vec<Row> {
-        self.db
-            .reader()
-            .await
-            .unwrap()
-            .rows(statement, args)
-            .await
-            .unwrap()
-    }
-
     /// Gives a device another state, as an operator does.
     async fn set_status(&self, device: DevId, status: DeviceStatus) {
         self.run_sql(&STATUS, vec![status.as_str().into(), device.into()])
@@ -100,25 +81,6 @@ impl World {
         let rows = self.ask(&QUEUED, vec![]).await;
         rows.iter()
             .any(|row| row.int(0).unwrap() == i64::try_from(fid.get()).unwrap())
-    }
-
-    async fn rebalance(&self, policy: &str) {
-        self.tracker.rebalance_set_policy(policy).await.unwrap();
-        self.tracker.rebalance_start().await.unwrap();
-        self.run(Rebalance::new(&self.tracker)).await;
-    }
-
-    /// How many of the objects have a copy on a device, by the tables; the files are where the tables say.
-    async fn copies_on(&self, device: u32, names: &[String]) -> usize {
-        let mut copies = 0;
-        for name in names {
-            let object = self.object(name).await;
-            let mut on_record = object.replicas.clone();
-            on_record.sort_unstable();
-            assert_eq!(self.on_disk(object.fid), on_record, "{name}");
-            copies += usize::from(object.replicas.contains(&dev(device)));
-        }
-        copies
     }
 }
 
@@ -525,194 +487,4 @@ async fn the_log_is_cleared_and_still_counted() {
         (0, vec![("BCNT".to_owned(), 1)])
     );
     assert!(world.tracker.fsck_log(0).await.unwrap().is_empty());
-}
-
-/// Ten objects with two copies each on three hosts.
-async fn ten_objects(world: &World) -> Vec<String> {
-    let names: Vec<String> = (0..10).map(|number| format!("key{number}")).collect();
-    for name in &names {
-        world.put(name, b"bytes").await;
-    }
-    names
-}
-
-#[tokio::test]
-async fn a_rebalance_moves_all_copies_off_a_device() {
-    for_each_engine(async |db| {
-        let world = World::on(db, &[&[1], &[2], &[3]]).await;
-        let names = ten_objects(&world).await;
-        let moved = world.copies_on(1, &names).await;
-
-        world.rebalance("from_devices=1 leave_in_drain_mode=1").await;
-
-        assert_eq!(world.copies_on(1, &names).await, 0);
-        for name in &names {
-            assert_eq!(world.object(name).await.replicas.len(), 2, "{name}");
-            assert_eq!(world.read(name).await, b"bytes");
-        }
-        let state = world.tracker.rebalance_status().await.unwrap();
-        assert_eq!(state.fids_queued, u64::try_from(moved).unwrap());
-        assert_eq!(state.completed, [dev(1)]);
-        assert_eq!(state.finished, 1_700_000_000);
-        let device = world.tracker.view().device(dev(1)).unwrap().device.status;
-        assert_eq!(device, DeviceStatus::Drain);
-        assert!(world.ask(&QUEUED, vec![]).await.is_empty());
-        assert_eq!(world.tracker.backlog().await.unwrap().to_replicate, 0);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_limit_is_kept_to_the_file() {
-    let world = World::new(&[&[1, 2], &[3]]).await;
-    let names = ten_objects(&world).await;
-    let before = world.copies_on(3, &names).await;
-    assert_eq!(before, 10, "one copy of each is on the second host");
-    let on_first = world.copies_on(1, &names).await;
-    assert!(on_first > 2);
-
-    world
-        .rebalance("from_devices=1 to_devices=2 limit_type=device limit_by=count limit=2")
-        .await;
-
-    assert_eq!(world.copies_on(1, &names).await, on_first - 2);
-    let device = world.tracker.view().device(dev(1)).unwrap().device.status;
-    assert_eq!(device, DeviceStatus::Alive, "it takes files again");
-}
-
-#[tokio::test]
-async fn copies_that_would_lie_worse_than_before_stay() {
-    let world = World::new(&[&[1], &[2, 3]]).await;
-    let names = ten_objects(&world).await;
-
-    world.rebalance("from_devices=1 to_devices=2,3").await;
-    for _ in 0..6 {
-        world.clock.advance(Duration::from_hours(1));
-        world.run(Rebalance::new(&world.tracker)).await;
-    }
-
-    assert_eq!(world.copies_on(1, &names).await, 10);
-    assert!(
-        world.ask(&QUEUED, vec![]).await.is_empty(),
-        "the moves are given up"
-    );
-}
-
-#[tokio::test]
-async fn a_rebalance_that_is_stopped_goes_on_where_it_was() {
-    for_each_engine(async |db| {
-        let world = World::on(db, &[&[1], &[2], &[3]]).await;
-        let names = ten_objects(&world).await;
-        world
-            .run_sql(&SETTING, vec!["queue_rate_for_rebal".into(), "1".into()])
-            .await;
-        let tracker = &world.tracker;
-        tracker.rebalance_set_policy("from_devices=1").await.unwrap();
-        tracker.rebalance_start().await.unwrap();
-        let mut rebalance = Rebalance::new(tracker);
-        assert_eq!(rebalance.step().await.unwrap(), Next::Again);
-        let status = |device| tracker.view().device(dev(device)).unwrap().device.status;
-        assert_eq!(status(1), DeviceStatus::Drain);
-
-        tracker.rebalance_stop().await.unwrap();
-        while rebalance.step().await.unwrap() == Next::Again {}
-        assert_eq!(status(1), DeviceStatus::Alive);
-        assert!(world.copies_on(1, &names).await > 0);
-        assert!(tracker.rebalance_status().await.unwrap().stopped > 0);
-
-        tracker.rebalance_start().await.unwrap();
-        world.run(Rebalance::new(tracker)).await;
-        assert_eq!(world.copies_on(1, &names).await, 0);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn auto_moves_from_the_fullest_device_to_the_emptiest_until_nothing_more_can_be_moved() {
-    for_each_engine(async |db| {
-        let mut world = World::on(db, &[&[1], &[2], &[3]]).await;
-        let names = ten_objects(&world).await;
-        let on = async |device| world.copies_on(device, &names).await;
-        let (full, empty) = (on(1).await, on(3).await);
-        let mut movable = 0;
-        for name in &names {
-            let mut on = world.object(name).await.replicas;
-            on.sort_unstable();
-            movable += usize::from(on == [dev(1), dev(2)]);
-        }
-        assert!(movable > 0);
-        for (device, used) in [(1_u32, 900_i64), (2, 500), (3, 100)] {
-            let figures = vec![used.into(), i64::from(i32::MAX).into(), device.into()];
-            world.run_sql(&FILLED, figures).await;
-        }
-        world.monitor().await;
-        let tracker = &world.tracker;
-
-        tracker.rebalance_set_policy("auto within=3").await.unwrap();
-        let test = tracker.rebalance_test().await.unwrap();
-        assert_eq!((test.sources, test.targets), (vec![dev(1)], vec![dev(3)]));
-        tracker.rebalance_start().await.unwrap();
-        assert_eq!(Rebalance::new(tracker).step().await.unwrap(), Next::Again);
-        tracker.rebalance_stop().await.unwrap();
-        world.run(Rebalance::new(tracker)).await;
-        world.restart().await;
-        world.tracker.rebalance_start().await.unwrap();
-        let mut rounds = 0;
-        while world.tracker.rebalance_status().await.unwrap().finished == 0 {
-            rounds += 1;
-            assert!(rounds < 20, "{}", world.tracker.rebalance_status().await.unwrap());
-            world.run(Rebalance::new(&world.tracker)).await;
-            world.clock.advance(Duration::from_secs(1));
-        }
-
-        let on = async |device| world.copies_on(device, &names).await;
-        assert_eq!((on(1).await, on(3).await), (full - movable, empty + movable));
-        for name in &names {
-            assert_eq!(world.object(name).await.replicas.len(), 2, "{name}");
-        }
-        let device = world.tracker.view().device(dev(1)).unwrap().device.status;
-        assert_eq!(device, DeviceStatus::Alive);
-        assert!(world.ask(&QUEUED, vec![]).await.is_empty());
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn fsck_and_rebalance_keep_out_of_each_others_way() {
-    let world = World::new(&[&[1], &[2]]).await;
-    let tracker = &world.tracker;
-    let refused = |outcome: Result<(), Error>| match outcome {
-        Err(Error::Run(reason)) => reason.to_string(),
-        other => panic!("{other:?}"),
-    };
-
-    assert_eq!(
-        refused(tracker.rebalance_start().await.map(drop)),
-        "No rebalance policy available"
-    );
-    assert_eq!(
-        refused(tracker.rebalance_status().await.map(drop)),
-        "No available rebalance status"
-    );
-    assert_eq!(refused(tracker.rebalance_stop().await), "Rebalance not running");
-    tracker.rebalance_set_policy("from_devices=1").await.unwrap();
-    tracker.rebalance_start().await.unwrap();
-    assert_eq!(
-        refused(tracker.fsck_start().await),
-        "rebalance running; cannot run fsck at same time"
-    );
-    assert_eq!(
-        refused(tracker.rebalance_set_policy("from_devices=2").await),
-        "cannot change rebalance policy while rebalance is running"
-    );
-    assert_eq!(refused(tracker.rebalance_reset().await), "rebalance is running");
-    tracker.rebalance_stop().await.unwrap();
-    world.run(Rebalance::new(tracker)).await;
-    tracker.rebalance_reset().await.unwrap();
-
-    tracker.fsck_start().await.unwrap();
-    assert_eq!(
-        refused(tracker.rebalance_start().await.map(drop)),
-        "fsck running; cannot run rebalance at same time"
-    );
 }

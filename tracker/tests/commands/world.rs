@@ -31,7 +31,7 @@ use mogul_tracker::{
         objects::{DeleteObject, PutVersion, Written},
     },
     jobs::{Job, Next, delete::Delete, monitor::Monitor, replicate::Replicate, sweep::Sweep},
-    meta::{Db, DbConfig},
+    meta::{Db, DbConfig, Row, Sql, Value},
     model::{
         Attributes, Class, ClassId, DomainId, DomainName, Key, ObjectVersion, Timestamp, UserId,
         WriteCondition,
@@ -225,6 +225,24 @@ impl World {
     /// Whether somebody waits for a node that hangs.
     pub(crate) fn is_awaited(&self, device: u32) -> bool {
         self.moods.lock().unwrap().get(&dev(device)) == Some(&Mood::Awaited)
+    }
+
+    pub(crate) async fn run_sql(&self, statement: &'static Sql, args: Vec<Value>) {
+        let run = self.db.write(move |tx| {
+            let args = args.clone();
+            Box::pin(async move { Ok(tx.run(statement, args).await?) })
+        });
+        run.await.unwrap();
+    }
+
+    pub(crate) async fn ask(&self, statement: &Sql, args: Vec<Value>) -> Vec<Row> {
+        self.db
+            .reader()
+            .await
+            .unwrap()
+            .rows(statement, args)
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn class(&self) -> Class {
