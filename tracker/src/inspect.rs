@@ -6,12 +6,36 @@ use futures_util::{
     StreamExt as _,
     future::{self, Either},
 };
-use mogul_storage::{ByteRange, DevFid, DevId, Digest, Digests, HashType, Hasher, NodeError, node::Removal};
+use mogul_storage::{
+    ByteRange, DevFid, DevId, Digest, Digests, Fid, HashType, Hasher, NodeError, node::Removal,
+};
 
-use crate::{Tracker, model::Timestamp};
+use crate::{
+    Error, Tracker,
+    meta::{Tx, files, fsck},
+    model::Timestamp,
+};
 
 /// How long a node may take to tell the size of a file, or to delete one that somebody waits for (MogileFS `node_timeout`).
 const DEADLINE: Duration = Duration::from_secs(2);
+
+/// What a copy must be to count as good.
+#[derive(Debug, Clone)]
+pub(crate) struct Expected {
+    /// Its bytes.
+    pub(crate) size: u64,
+    /// A digest to read it by, where one is known.
+    pub(crate) digest: Option<(HashType, Vec<u8>)>,
+}
+
+/// A digest of a file that is on record: what S3 knows of its object, or table `checksum`.
+pub(crate) async fn digest_known(tx: &mut Tx, fid: Fid) -> Result<Option<(HashType, Vec<u8>)>, Error> {
+    if let Some(crc64) = files::digests_known(tx, &[fid]).await?.remove(&fid) {
+        return Ok(Some((HashType::Crc64Nvme, crc64.to_vec())));
+    }
+    let kept = fsck::checksums_of(tx, &[fid]).await?.remove(&fid);
+    Ok(kept.and_then(|(hash, bytes)| Some((hash?, bytes))))
+}
 
 /// The bytes of one copy, digested.
 pub(crate) struct Inspected {
@@ -62,6 +86,17 @@ impl Tracker {
         match future::select(step, self.clock().sleep(DEADLINE)).await {
             Either::Left((done, _)) => Some(done),
             Either::Right(_) => None,
+        }
+    }
+
+    /// Whether a copy is what it must be: it is read, where a digest of the file is known, else its size must do.
+    pub(crate) async fn is_good(&self, at: DevFid, expected: &Expected) -> bool {
+        match &expected.digest {
+            Some((hash, bytes)) => {
+                let digest = self.digest_of(at, *hash).await;
+                digest.is_ok_and(|digest| digest.bytes == *bytes)
+            }
+            None => self.size_of(at).await.is_ok_and(|size| size == expected.size),
         }
     }
 

@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use futures_util::future::{self, Either};
 use mogul_storage::{
-    DevFid, DevId, Fid, HashType,
+    DevFid, DevId,
     download::{BadCopy, Fault},
 };
 
 use crate::{
     Error, Tracker,
     error::chain,
+    inspect::{Expected, digest_known},
     jobs::JobName,
     meta::{
-        Tx, files, fsck, queues, replicas,
+        Tx, files, queues, replicas,
         work::{self, Kind},
     },
     view::DeviceView,
@@ -32,13 +33,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// When a file is looked at of which the only good copy may be missing: later, so that many who read it have it looked at
 /// once.
 const LOOK_AGAIN: Duration = Duration::from_mins(5);
-
-/// What a copy must be to count as good.
-struct Expected {
-    size: u64,
-    /// A digest to read it by, where one is known.
-    digest: Option<(HashType, Vec<u8>)>,
-}
 
 impl Tracker {
     /// Tells that a copy could not be read as it is on record, so that it is repaired.
@@ -123,25 +117,6 @@ impl Tracker {
             Either::Right(_) => Ok(None),
         }
     }
-
-    async fn is_good(&self, at: DevFid, expected: &Expected) -> bool {
-        match &expected.digest {
-            Some((hash, bytes)) => {
-                let digest = self.digest_of(at, *hash).await;
-                digest.is_ok_and(|digest| digest.bytes == *bytes)
-            }
-            None => self.size_of(at).await.is_ok_and(|size| size == expected.size),
-        }
-    }
-}
-
-/// A digest of a file that is on record.
-async fn digest_known(tx: &mut Tx, fid: Fid) -> Result<Option<(HashType, Vec<u8>)>, Error> {
-    if let Some(crc64) = files::digests_known(tx, &[fid]).await?.remove(&fid) {
-        return Ok(Some((HashType::Crc64Nvme, crc64.to_vec())));
-    }
-    let kept = fsck::checksums_of(tx, &[fid]).await?.remove(&fid);
-    Ok(kept.and_then(|(hash, bytes)| Some((hash?, bytes))))
 }
 
 /// Whether something can be done.

@@ -17,6 +17,7 @@ mod odd_rows;
 mod rebalance;
 mod repair;
 mod scrub;
+mod spares;
 mod stock;
 mod tempfiles;
 mod tokens;

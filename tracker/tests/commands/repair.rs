@@ -42,7 +42,7 @@ impl World {
     }
 
     /// Reaps what is dead; on a shared database only after the grace.
-    async fn reap(&self) {
+    pub(crate) async fn reap(&self) {
         let mut reaper = Reaper::new(&self.tracker);
         while reaper.step().await.unwrap() == Next::Again {}
         self.clock.advance(Duration::from_secs(16));

@@ -121,6 +121,8 @@ impl Batch {
                 crc64: self.digests.remove(&claim.fid),
                 on: self.replicas.remove(&claim.fid).unwrap_or_default(),
                 made: Vec::new(),
+                sound: Vec::new(),
+                failed: Vec::new(),
             });
             works.push((claim, work));
         }
@@ -204,18 +206,16 @@ impl Replicate {
             Some(_) | None => claim,
         };
         let claim = self.without_strays(claim).await?;
-        let mut failed = Vec::new();
-        let (end, made) = match work {
+        let (end, claim, made) = match work {
             Some(mut work) => {
                 work.claim = claim;
-                let end = self.satisfy(&mut work, &mut failed).await?;
-                (end, work.made)
+                let end = self.satisfy(&mut work).await?;
+                let claim = self.without_copies_on(&work.failed, work.claim).await?;
+                (end, claim, work.made)
             }
             // It was deleted.
-            None => (End::Done, Vec::new()),
+            None => (End::Done, claim, Vec::new()),
         };
-        failed.retain(|device| !made.contains(device));
-        let claim = self.without_copies_on(&failed, claim).await?;
         self.0.did(JobName::Replicate, Done::files(1));
         Ok(self.ended(claim, made, end))
     }

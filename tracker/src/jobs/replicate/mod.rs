@@ -62,6 +62,10 @@ struct Work {
     on: Vec<DevId>,
     /// Those of them that are not on record yet.
     made: Vec<DevId>,
+    /// Those of them whose copies were seen to be what the file is, since the work began.
+    sound: Vec<DevId>,
+    /// Devices that get no copy in this step: they did not take one, or did not answer when one was to be deleted.
+    failed: Vec<DevId>,
 }
 
 /// What a file's copies are judged by.
@@ -173,8 +177,8 @@ impl Replicate {
         Ok(false)
     }
 
-    /// Makes and drops copies until the policy is content. Devices that did not take one are added to `failed`.
-    async fn satisfy(&self, work: &mut Work, failed: &mut Vec<DevId>) -> Result<End, Error> {
+    /// Makes and drops copies until the policy is content.
+    async fn satisfy(&self, work: &mut Work) -> Result<End, Error> {
         let file = &work.file;
         self.0.know_classes([(file.domain, file.class)]).await?;
         let class = self.0.class_of(&work.file);
@@ -188,7 +192,7 @@ impl Replicate {
                 mindevcount: class.mindevcount,
                 view: &view,
             };
-            match self.advice(&rule, &work.on, failed, work.file.size) {
+            match self.advice(&rule, &work.on, &work.failed, work.file.size) {
                 Advice::Happy => return Ok(End::Done),
                 Advice::NoAnswer => return Ok(End::Later),
                 Advice::TooHappy => {
@@ -204,9 +208,10 @@ impl Replicate {
                         Carried::There => {
                             work.on.push(target);
                             work.made.push(target);
+                            work.sound.push(target);
                             self.0.did(JobName::Replicate, Done::bytes(work.file.size));
                         }
-                        Carried::TargetFailed => failed.push(target),
+                        Carried::TargetFailed => work.failed.push(target),
                         Carried::NoSource => return Ok(End::Later),
                     }
                 }

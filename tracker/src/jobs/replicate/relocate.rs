@@ -1,16 +1,16 @@
 //! Moves one copy of a file off a device (mogilefs.md §14.2): a copy elsewhere first, then the one that is left behind goes.
 
-use mogul_storage::{DevFid, DevId};
-
 use std::sync::Arc;
 
-use super::{CHANGES_MAX, Copied, Replicate, Rule, Work, copy::Carried};
+use mogul_storage::DevId;
+
+use super::{CHANGES_MAX, Copied, Replicate, Rule, Work, copy::Carried, spare::Dropped};
 use crate::{
     Error,
     meta::{files, lock::Held, queues::Claim},
     policy::{Advice, Situation},
     refresh::policy_of,
-    view::{ClusterView, DeviceView},
+    view::DeviceView,
 };
 
 /// What came of a move.
@@ -26,7 +26,7 @@ pub(in crate::jobs) enum Relocated {
 
 impl Replicate {
     /// Moves the copy of a claimed file from a device to one of others. The copy goes only when the policy is content
-    /// without it, and when all other copies have been seen to be there. Answers the claim, suspect if a device may have
+    /// without it, when all other copies have been seen to be there, and one of them to be good. Answers the claim, suspect if a device may have
     /// taken a copy that is not on record.
     pub(in crate::jobs) async fn relocate(
         &self,
@@ -46,7 +46,6 @@ impl Replicate {
             return Ok((Relocated::Gone, claim));
         };
         let claim = self.without_strays(claim).await?;
-        let mut failed = Vec::new();
         let mut work = Work {
             claim,
             held,
@@ -54,20 +53,16 @@ impl Replicate {
             crc64,
             on: Vec::new(),
             made: Vec::new(),
+            sound: Vec::new(),
+            failed: Vec::new(),
         };
-        let relocated = self.shift(&mut work, from, to, &mut failed).await?;
-        let claim = self.without_copies_on(&failed, claim).await?;
+        let relocated = self.shift(&mut work, from, to).await?;
+        let claim = self.without_copies_on(&work.failed, work.claim).await?;
         Ok((relocated, claim))
     }
 
     /// Makes copies on the targets until the one that is to go is not needed, then drops it.
-    async fn shift(
-        &self,
-        work: &mut Work,
-        from: DevId,
-        to: &[DevId],
-        failed: &mut Vec<DevId>,
-    ) -> Result<Relocated, Error> {
+    async fn shift(&self, work: &mut Work, from: DevId, to: &[DevId]) -> Result<Relocated, Error> {
         let file = &work.file;
         self.0.know_classes([(file.domain, file.class)]).await?;
         let class = self.0.class_of(file);
@@ -84,9 +79,9 @@ impl Replicate {
                 mindevcount: class.mindevcount,
                 view: &view,
             };
-            match self.advice_among(&rule, work, (&rest, failed), to) {
+            match self.advice_among(&rule, work, &rest, to) {
                 Advice::Happy | Advice::TooHappy => {
-                    return self.leave(work, &view, &rest, from).await;
+                    return self.leave(work, &rule, &rest, from).await;
                 }
                 Advice::NoAnswer => return Ok(Relocated::Refused("no target can take it")),
                 // A desperate one would be worse than what there is.
@@ -95,8 +90,11 @@ impl Replicate {
                         return Ok(Relocated::Refused("the copies would lie worse than before"));
                     };
                     match self.carry(&work.load(), &view, target).await {
-                        Carried::There => work.made.push(target),
-                        Carried::TargetFailed => failed.push(target),
+                        Carried::There => {
+                            work.made.push(target);
+                            work.sound.push(target);
+                        }
+                        Carried::TargetFailed => work.failed.push(target),
                         Carried::NoSource => return Ok(Relocated::Refused("no copy can be read")),
                     }
                     if self.record(work).await? == Copied::FileGone {
@@ -109,13 +107,7 @@ impl Replicate {
     }
 
     /// Asks the policy about a file on `rest`, where only `to` take files.
-    fn advice_among(
-        &self,
-        rule: &Rule<'_>,
-        work: &Work,
-        (rest, failed): (&[DevId], &[DevId]),
-        to: &[DevId],
-    ) -> Advice {
+    fn advice_among(&self, rule: &Rule<'_>, work: &Work, rest: &[DevId], to: &[DevId]) -> Advice {
         let room = work.file.size.saturating_add(self.0.settings().min_free_bytes);
         let mut devices = rule.view.policy_devices(room);
         for device in &mut devices {
@@ -124,37 +116,28 @@ impl Replicate {
         rule.policy.advise(&Situation {
             mindevcount: rule.mindevcount,
             on: rest,
-            failed,
+            failed: &work.failed,
             devices: &devices,
         })
     }
 
-    /// Drops the copy that is not needed any more, if the others are there.
+    /// Drops the copy that is not needed any more, if the others are there and one of them is good.
     async fn leave(
         &self,
-        work: &Work,
-        view: &ClusterView,
+        work: &mut Work,
+        rule: &Rule<'_>,
         rest: &[DevId],
         from: DevId,
     ) -> Result<Relocated, Error> {
         if rest.is_empty() || !self.others_hold(work, &work.on, from).await {
             return Ok(Relocated::Refused("the other copies cannot be seen"));
         }
-        if !view.device(from).is_some_and(DeviceView::deletable) {
+        if !rule.view.device(from).is_some_and(DeviceView::deletable) {
             return Ok(Relocated::Refused("nothing may be deleted on the device"));
         }
-        match self.drop_copy(work, from).await {
-            Ok(()) => Ok(Relocated::Moved(work.file.size)),
-            Err(Error::Device { device, source }) => {
-                let at = DevFid {
-                    device,
-                    fid: work.file.fid,
-                };
-                tracing::warn!(fid = at.fid.get(), devid = device.get(), error = %source, "copy was not deleted");
-                Ok(Relocated::Refused("the copy could not be deleted"))
-            }
-            Err(Error::Busy) => Ok(Relocated::Refused("somebody else works on the file")),
-            Err(error) => Err(error),
-        }
+        Ok(match self.drop_copy(work, from).await? {
+            Dropped::Yes => Relocated::Moved(work.file.size),
+            Dropped::No(reason) => Relocated::Refused(reason),
+        })
     }
 }
