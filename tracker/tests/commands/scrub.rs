@@ -189,6 +189,32 @@ async fn a_bad_copy_is_kept_while_no_other_is_known_to_be_good() {
 }
 
 #[tokio::test]
+async fn a_copy_that_is_good_by_the_time_it_is_reported_is_left_alone() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1], &[2]]).await;
+        world.put("k", b"bytes").await;
+        let (fid, device) = (world.object("k").await.fid, dev(1));
+
+        for fault in [Fault::Missing, Fault::Short, Fault::Rotten] {
+            let report = BadCopy { fid, device, fault };
+            world.tracker.report_bad_copy(report).await;
+            assert_eq!(world.object("k").await.replicas.len(), 2, "{fault:?}");
+        }
+        assert_eq!(world.tracker.backlog().await.unwrap().to_replicate, 0);
+
+        // Where nothing says what the file is, whoever could not read it is believed.
+        world.run_sql_of(&UNDIGESTED, Some(fid)).await;
+        let fault = Fault::Rotten;
+        world
+            .tracker
+            .report_bad_copy(BadCopy { fid, device, fault })
+            .await;
+        assert_eq!(world.object("k").await.replicas, [dev(2)]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_is_lost_stays_on_record_until_an_operator_runs_fsck() {
     let world = World::new(&[&[1], &[2]]).await;
     world.put("k", b"bytes").await;

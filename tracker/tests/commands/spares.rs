@@ -19,6 +19,9 @@ use crate::{
 };
 
 const QUEUE: Sql = sql("insert into file_to_replicate (fid, nexttry, failcount, flags) values (?, 0, 0, 0)");
+const SUSPECT: Sql =
+    sql("insert into file_to_replicate (fid, nexttry, failcount, flags) values (?, 0, 0, 3)");
+const DEQUEUE: Sql = sql("delete from file_to_replicate where fid = ?");
 const UNDIGESTED: Sql = sql("update mogul_object set crc64 = null where fid = ?");
 
 impl World {
@@ -133,32 +136,31 @@ async fn a_report_of_the_other_copy_at_the_same_moment_leaves_one_on_record() {
             let world = World::on(db, &[&[1], &[2]]).await;
             let (fid, good, other) = world.spare(b"bytes").await;
             world.mood(other.get(), Mood::Hung);
-            let fault = if rots { Fault::Rotten } else { Fault::Missing };
-            let reported = async {
-                world.until_awaited(other).await;
-                let path = world.path(other, fid);
-                match fault {
-                    Fault::Rotten => fs::write(&path, b"rotte").unwrap(),
-                    _ => fs::rename(&path, world.folder().join("aside")).unwrap(),
-                }
-                let device = other;
-                let report = std::pin::pin!(world.tracker.report_bad_copy(BadCopy { fid, device, fault }));
-                // The report may look at the copy itself, which hangs.
-                let gives_up = async {
-                    for _ in 0..100 {
-                        tokio::task::yield_now().await;
-                    }
-                    world.clock.advance(Duration::from_secs(9));
-                };
-                futures_util::future::join(report, gives_up).await;
-                if !rots {
-                    fs::rename(world.folder().join("aside"), &path).unwrap();
-                }
-                world.mood(other.get(), Mood::Well);
-            };
             let mut replicate = Replicate::new(&world.tracker);
-            let (step, ()) = futures_util::future::join(replicate.step(), reported).await;
-            step.unwrap();
+            let mut step = std::pin::pin!(replicate.step());
+            while !world.is_awaited(other.get()) {
+                assert!(futures_util::poll!(&mut step).is_pending());
+                tokio::task::yield_now().await;
+            }
+
+            // The step asks for the other copy, and the answer is still under way.
+            world.mood(other.get(), Mood::Well);
+            let (path, aside) = (world.path(other, fid), world.folder().join("aside"));
+            let fault = if rots { Fault::Rotten } else { Fault::Missing };
+            if rots {
+                fs::write(&path, b"rotte").unwrap();
+            } else {
+                fs::rename(&path, &aside).unwrap();
+            }
+            let device = other;
+            world
+                .tracker
+                .report_bad_copy(BadCopy { fid, device, fault })
+                .await;
+            if !rots {
+                fs::rename(&aside, &path).unwrap();
+            }
+            step.await.unwrap();
 
             assert_eq!(world.on_record().await, [good]);
             world.clock.advance(Duration::from_mins(1));
@@ -212,6 +214,31 @@ async fn a_file_that_a_device_did_not_delete_is_deleted_later() {
         world.clock.advance(Duration::from_mins(1));
         world.replicate().await;
         assert_eq!(world.on_disk(fid), [kept]);
+        assert_eq!(world.waits().await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_device_that_may_still_delete_a_stray_gets_no_copy_at_the_same_time() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1], &[2]]).await;
+        world.put_degraded("k", b"bytes", 1).await;
+        let [on] = world.on_record().await[..] else {
+            panic!("one copy");
+        };
+        let fid = world.object("k").await.fid;
+        world.queue(fid, &DEQUEUE).await;
+        world.queue(fid, &SUSPECT).await;
+        world.mood(3 - on.get(), Mood::Keeping);
+
+        world.replicate().await;
+        assert_eq!(world.on_disk(fid), [on]);
+
+        world.mood(3 - on.get(), Mood::Well);
+        world.clock.advance(Duration::from_mins(1));
+        world.replicate().await;
+        assert_eq!(world.on_record().await.len(), 2);
         assert_eq!(world.waits().await, 0);
     })
     .await;

@@ -84,6 +84,8 @@ pub(crate) enum Mood {
     Away,
     /// Takes no files.
     ReadOnly,
+    /// Does not answer when it is to delete a file.
+    Keeping,
     /// Tells how full it was long ago.
     Frozen,
     /// Well, and an original's: it has none of our extensions.
@@ -430,6 +432,7 @@ fn moody(device: Device, moods: Arc<Mutex<BTreeMap<DevId, Mood>>>) -> Node {
             }
             match now() {
                 Mood::Away => Err(BoxError::from("away")),
+                Mood::Keeping if request.method() == http::Method::DELETE => Err(BoxError::from("no answer")),
                 Mood::ReadOnly if request.method() == http::Method::PUT => {
                     let mut answer = http::Response::new(Body::empty());
                     *answer.status_mut() = http::StatusCode::FORBIDDEN;
@@ -444,7 +447,7 @@ fn moody(device: Device, moods: Arc<Mutex<BTreeMap<DevId, Mood>>>) -> Node {
                     let usage = "total: 1000000\nused: 1000\navailable: 999000\ntime: 1700000000\n";
                     Ok(http::Response::new(Body::from(usage)))
                 }
-                Mood::Well | Mood::ReadOnly | Mood::Frozen | Mood::Hung | Mood::Awaited => {
+                Mood::Well | Mood::ReadOnly | Mood::Keeping | Mood::Frozen | Mood::Hung | Mood::Awaited => {
                     Ok(router.oneshot(request).await.unwrap())
                 }
             }

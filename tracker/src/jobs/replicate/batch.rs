@@ -205,12 +205,12 @@ impl Replicate {
             Some(_) if size > CLAIM_BYTES => self.extended(claim, size).await?,
             Some(_) | None => claim,
         };
-        let claim = self.without_strays(claim).await?;
+        let (claim, unanswered) = self.without_strays(claim).await?;
         let (end, claim, made) = match work {
             Some(mut work) => {
-                work.claim = claim;
+                (work.claim, work.failed) = (claim, unanswered);
                 let end = self.satisfy(&mut work).await?;
-                let claim = self.without_copies_on(&work.failed, work.claim).await?;
+                let (claim, _) = self.without_copies_on(&work.failed, work.claim).await?;
                 (end, claim, work.made)
             }
             // It was deleted.

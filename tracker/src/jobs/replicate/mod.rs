@@ -13,7 +13,7 @@ mod spare;
 
 use std::{sync::Arc, time::Duration};
 
-use mogul_storage::{DevFid, DevId, Fid};
+use mogul_storage::{DevFid, DevId, Fid, NodeError};
 
 pub use self::copy::Copied;
 pub(crate) use self::lanes::{BANDWIDTH, Lanes, PER_DEVICE, PER_HOST};
@@ -107,10 +107,10 @@ impl Replicate {
     }
 
     /// Deletes what devices hold of a suspect fid without record. Answers the claim, no longer suspect if all devices that
-    /// are not dead have answered.
-    async fn without_strays(&self, claim: Claim) -> Result<Claim, Error> {
+    /// are not dead have answered; and those that have not, which may delete later what is written to them now.
+    async fn without_strays(&self, claim: Claim) -> Result<(Claim, Vec<DevId>), Error> {
         if claim.leftover == Leftover::None {
-            return Ok(claim);
+            return Ok((claim, Vec::new()));
         }
         let view = self.0.view();
         let living = view
@@ -125,18 +125,19 @@ impl Replicate {
     }
 
     /// Deletes what these devices hold of a fid without record: a device whose answer was lost may have taken its copy.
-    /// The claim is suspect from now on if one of them has not answered.
+    /// The claim is suspect from now on if one of them has not deleted it; those that may still do it are answered, too.
     ///
     /// Nothing is deleted of a file of which no copy on record is seen to be there: what a device holds without record may be
     /// all that is left, and fsck searches for it.
-    async fn without_copies_on(&self, devices: &[DevId], claim: Claim) -> Result<Claim, Error> {
+    async fn without_copies_on(&self, devices: &[DevId], claim: Claim) -> Result<(Claim, Vec<DevId>), Error> {
+        let mut unanswered = Vec::new();
         if devices.is_empty() {
-            return Ok(claim);
+            return Ok((claim, unanswered));
         }
         let on = self.replicas(claim.fid).await?;
         if !self.can_do_without_strays(claim.fid, &on).await? {
             let leftover = Leftover::Possible;
-            return Ok(Claim { leftover, ..claim });
+            return Ok((Claim { leftover, ..claim }, unanswered));
         }
         let view = self.0.view();
         let mut leftover = claim.leftover;
@@ -147,14 +148,17 @@ impl Replicate {
             };
             let deletable = view.device(*device).is_some_and(DeviceView::deletable);
             let deleted = match self.0.nodes().get(*device).filter(|_| deletable) {
-                Some(node) => node.delete(at).await.is_ok(),
-                None => false,
+                Some(node) => node.delete(at).await,
+                None => Err(NodeError::NoDevice),
             };
-            if !deleted {
+            if let Err(error) = deleted {
                 leftover = Leftover::Possible;
+                if let NodeError::Unreachable(_) = error {
+                    unanswered.push(*device);
+                }
             }
         }
-        Ok(Claim { leftover, ..claim })
+        Ok((Claim { leftover, ..claim }, unanswered))
     }
 
     /// Whether nothing is lost with what is not on record: the file is deleted, or lies in the parts it was uploaded in, or one

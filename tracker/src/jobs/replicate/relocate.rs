@@ -45,7 +45,7 @@ impl Replicate {
         let Some(file) = file else {
             return Ok((Relocated::Gone, claim));
         };
-        let claim = self.without_strays(claim).await?;
+        let (claim, failed) = self.without_strays(claim).await?;
         let mut work = Work {
             claim,
             held,
@@ -54,10 +54,10 @@ impl Replicate {
             on: Vec::new(),
             made: Vec::new(),
             sound: Vec::new(),
-            failed: Vec::new(),
+            failed,
         };
         let relocated = self.shift(&mut work, from, to).await?;
-        let claim = self.without_copies_on(&work.failed, work.claim).await?;
+        let (claim, _) = self.without_copies_on(&work.failed, work.claim).await?;
         Ok((relocated, claim))
     }
 
