@@ -7,8 +7,14 @@
 //!
 //! A device that has files on record and no mark yet (it is older than marks, or an operator said that its disk is another now) is
 //! marked only if its disk has files.
+//!
+//! A database that was restored from before there were marks has no name for its cluster, and its disks bear one: it takes that
+//! name if they agree on it and one of them holds what is on record for it. A database without files takes none: it is a new
+//! cluster's, to which those disks would be full of files that nobody knows.
 
-use mogul_storage::{DevId, Fid, Mark, Marking, NodeError};
+use std::collections::BTreeSet;
+
+use mogul_storage::{DevFid, DevId, Fid, Mark, Marking, NodeError};
 
 use super::monitor::{DEADLINE, Monitor};
 use crate::{
@@ -22,6 +28,9 @@ use crate::{
     rng,
     view::DeviceView,
 };
+
+/// Files on record that a disk is asked for to see whether it is this cluster's.
+const PROOFS: usize = 16;
 
 /// What the mark that a node tells of makes of a device.
 #[derive(Debug, PartialEq, Eq)]
@@ -110,6 +119,56 @@ impl Monitor {
         }))
     }
 
+    /// Names this cluster as the disks that are seen for the first time do, if it has no name and they are its own.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub(super) async fn adopt_name(
+        &self,
+        seen: impl Iterator<Item = (DevId, &Marking)>,
+    ) -> Result<(), Error> {
+        let bears = |(id, told): (DevId, &Marking)| match told {
+            Marking::Bears(mark) => Some((id, mark.clone())),
+            Marking::Untold | Marking::Unmarked => None,
+        };
+        let borne: Vec<(DevId, Mark)> = seen.filter_map(bears).collect();
+        let clusters: BTreeSet<&str> = borne.iter().map(|(_, mark)| mark.cluster()).collect();
+        let [name] = Vec::from_iter(clusters)[..] else {
+            return Ok(());
+        };
+        let on_record = marks::cluster(&mut self.tracker().db().reader().await?).await?;
+        if on_record.is_some() {
+            return Ok(());
+        }
+        for (id, _) in borne.iter().filter(|(id, mark)| mark.device() == *id) {
+            if self.holds_its_files(*id).await? {
+                let name = self.named(name.to_owned()).await?;
+                tracing::warn!(
+                    cluster = name,
+                    "the database has no name for this cluster and was given that of its disks"
+                );
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a disk holds files that are on record for the device, and none of another size.
+    async fn holds_its_files(&self, device: DevId) -> Result<bool, Error> {
+        let mut tx = self.tracker().db().reader().await?;
+        let on_record = replicas::files_on(&mut tx, device, Age::Oldest, None, PROOFS).await?;
+        drop(tx);
+        let mut found = false;
+        for (fid, size) in on_record.into_iter().filter(|(_, size)| *size > 0) {
+            match self.tracker().size_of(DevFid { device, fid }).await {
+                Ok(there) if there == size => found = true,
+                Ok(_) => return Ok(false),
+                Err(_) => {}
+            }
+        }
+        Ok(found)
+    }
+
     /// The name of this cluster; the first to ask draws it.
     async fn cluster(&self) -> Result<String, Error> {
         let named = marks::cluster(&mut self.tracker().db().reader().await?).await?;
@@ -117,6 +176,11 @@ impl Monitor {
             return Ok(name);
         }
         let drawn = hex::encode(rng::fill::<16>(self.tracker().entropy()));
+        self.named(drawn).await
+    }
+
+    /// Names this cluster, unless somebody has done so meanwhile; answers its name.
+    async fn named(&self, drawn: String) -> Result<String, Error> {
         let write = self.tracker().db().write(move |tx| {
             let drawn = drawn.clone();
             Box::pin(async move {

@@ -103,6 +103,8 @@ impl Monitor {
                 Looked::New(device, usage, told) => new.push((device, usage, told)),
             }
         }
+        let seen = new.iter().map(|(device, _, told)| (device.device.id, told));
+        self.adopt_name(seen).await?;
         for (device, usage, told) in new {
             match self.first_use(device, &told).await? {
                 FirstUse::Marked(mark) => marked.push(mark),

@@ -12,6 +12,7 @@ mod engines;
 mod files;
 mod jobs;
 mod lookup;
+mod marks;
 mod objects;
 mod odd_rows;
 mod rebalance;

@@ -6,10 +6,10 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 use anyhow::{Context, bail};
 use clap::Args;
 use mogul_api::admin;
-use mogul_storage::{DevId, Device, Devices, local};
+use mogul_storage::{DevId, Device, Devices, Mark, local};
 use mogul_tracker::{
     Tracker,
-    command::devices::{LocalDevice, LocalHost, on_record},
+    command::devices::{LocalDevice, LocalHost, OnRecord, on_record},
     meta::{Db, DbConfig},
     rng::SystemEntropy,
 };
@@ -95,7 +95,7 @@ pub(crate) async fn start(args: ServerArgs) -> anyhow::Result<Server> {
     let db = open_database(&dirs).await?;
     let known = on_record(&db).await?;
     let places = dirs.devices(known.devices.iter().map(|device| device.id), &known.places);
-    let devices = Arc::new(open_devices(&places, known.cluster.as_deref(), &config)?);
+    let devices = Arc::new(open_devices(&places, &known, &config)?);
     let tracker = open_tracker(db, &devices, &places, &config).await?;
     let local: Vec<LocalDevice> = places.iter().map(local_device).collect();
     tracker
@@ -204,7 +204,7 @@ async fn open_database(dirs: &DataDirs) -> anyhow::Result<Db> {
 }
 
 /// Opens the devices that are there; the directories of the others are watched.
-fn open_devices(places: &[Place], cluster: Option<&str>, config: &Config) -> anyhow::Result<Devices> {
+fn open_devices(places: &[Place], known: &OnRecord, config: &Config) -> anyhow::Result<Devices> {
     let (mut devices, mut away) = (Vec::new(), Vec::new());
     for Place {
         dir,
@@ -225,7 +225,7 @@ fn open_devices(places: &[Place], cluster: Option<&str>, config: &Config) -> any
             )
         })?;
         if let Some(mark) = opened.mark()
-            && cluster != Some(mark.cluster())
+            && is_foreign(mark, known)
         {
             let folder = dir.join(format!("dev{device}"));
             bail!(
@@ -236,6 +236,15 @@ fn open_devices(places: &[Place], cluster: Option<&str>, config: &Config) -> any
         devices.push(opened);
     }
     Ok(Devices::new(devices).watching(away))
+}
+
+/// Whether a disk is another cluster's. A database that knows devices and has no name was restored from before there were
+/// marks: the monitor sees whose the disks are.
+fn is_foreign(mark: &Mark, known: &OnRecord) -> bool {
+    match &known.cluster {
+        Some(name) => mark.cluster() != name,
+        None => known.devices.is_empty(),
+    }
 }
 
 async fn open_tracker(
