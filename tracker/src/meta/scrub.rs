@@ -17,8 +17,8 @@ use crate::{
     model::{ScrubCounts, ScrubHaste, ScrubState, Timestamp},
 };
 
-/// How far a claim pushes a device ahead: longer than a page takes.
-const CLAIM: Duration = Duration::from_mins(10);
+/// How far a claim pushes a device ahead. Whoever works on a page for longer extends it ([`scrub_extended`]).
+pub(crate) const CLAIM: Duration = Duration::from_mins(10);
 
 const STATES: Sql = sql(
     "select devid, nexttry, hasty, begun_at, position, files, bytes, rotten, missing, strays, \
@@ -101,6 +101,18 @@ pub(crate) async fn scrub_claimed(
     }
     let rows = tx.rows(&STATE, vec![device.into()]).await?;
     rows.first().map(state).transpose()
+}
+
+const EXTEND: Sql = sql("update mogul_scrub set nexttry = ? where devid = ? and nexttry = ?");
+
+/// Keeps the device of a claim until later. Answers whether it still was claimed.
+pub(crate) async fn scrub_extended(
+    tx: &mut Tx,
+    (device, claimed): (DevId, Timestamp),
+    until: Timestamp,
+) -> Result<bool, Error> {
+    let args = vec![until.secs().into(), device.into(), claimed.secs().into()];
+    Ok(tx.run(&EXTEND, args).await? > 0)
 }
 
 // The index of `devid` does not have the fids in order, but on MySQL: a page would sort all of a device's. Going
@@ -236,4 +248,4 @@ pub(crate) async fn scrubs_unclaimed(tx: &mut Tx, now: Timestamp) -> Result<(), 
     Ok(())
 }
 
-catalogue! { STATES, STATE, ADD, CLAIM_DEVICE, ON_RECORD, PUT_OFF, READ, ENDED, BEGIN, DUE, UNCLAIM }
+catalogue! { STATES, STATE, ADD, CLAIM_DEVICE, EXTEND, ON_RECORD, PUT_OFF, READ, ENDED, BEGIN, DUE, UNCLAIM }

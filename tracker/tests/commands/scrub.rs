@@ -8,6 +8,7 @@ use mogul_storage::{
 };
 use mogul_tracker::{
     Error,
+    clock::Clock as _,
     command::lookup::FirstCopy,
     jobs::{Job as _, Next, delete::Delete, digest::Digest, fsck::Fsck, scrub::Scrub},
     meta::{Sql, sql::sql},
@@ -292,6 +293,35 @@ async fn a_pass_is_spread_over_its_period_and_goes_on_after_a_restart() {
     world.clock.advance(29 * DAY);
     world.run(Scrub::new(&world.tracker)).await;
     assert_eq!(world.states().await[0].due, whole.due);
+}
+
+#[tokio::test]
+async fn a_device_stays_claimed_while_a_page_takes_long() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1]]).await;
+        world.put_degraded("k", b"bytes", 1).await;
+        world.tracker.scrub_now(&[]).await.unwrap();
+        let mut slow = Scrub::new(&world.tracker);
+        let mut step = std::pin::pin!(slow.step());
+
+        // The list of the device takes nine minutes, its digests eight.
+        for (minutes, what) in [(9, "list"), (8, "digests")] {
+            world.mood(1, Mood::Hung);
+            while !world.is_awaited(1) {
+                assert!(futures_util::poll!(&mut step).is_pending(), "{what}");
+                tokio::task::yield_now().await;
+            }
+            world.clock.advance(Duration::from_mins(minutes));
+            let due = world.states().await[0].due;
+            assert!(due > world.clock.now(), "{what}");
+            world.mood(1, Mood::Well);
+            assert!(futures_util::poll!(&mut step).is_pending(), "{what}");
+        }
+
+        step.await.unwrap();
+        assert_eq!(world.states().await[0].last.unwrap().1.files, 1);
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ const QUEUE: Sql = sql("insert into file_to_replicate (fid, nexttry, failcount, 
 const SUSPECT: Sql =
     sql("insert into file_to_replicate (fid, nexttry, failcount, flags) values (?, 0, 0, 3)");
 const DEQUEUE: Sql = sql("delete from file_to_replicate where fid = ?");
+const LARGE: Sql = sql("update file set length = 2147483648 where fid = ?");
+const CLAIMED: Sql = sql("select nexttry from file_to_replicate where fid = ?");
 const UNDIGESTED: Sql = sql("update mogul_object set crc64 = null where fid = ?");
 
 impl World {
@@ -215,6 +217,43 @@ async fn a_file_that_a_device_did_not_delete_is_deleted_later() {
         world.replicate().await;
         assert_eq!(world.on_disk(fid), [kept]);
         assert_eq!(world.waits().await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_large_file_stays_claimed_for_as_long_as_it_may_take_to_move_it() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1], &[2], &[3]]).await;
+        world.put("k", b"bytes").await;
+        let (fid, on) = (world.object("k").await.fid, world.on_record().await);
+        world.queue(fid, &LARGE).await;
+        for device in &on {
+            let file = fs::File::options().write(true).open(world.path(*device, fid));
+            file.unwrap().set_len(2 << 30).unwrap();
+        }
+        let target = (1..=3).find(|id| on.iter().all(|device| device.get() != *id));
+        let target = target.unwrap();
+        let policy = format!("from_devices={} to_devices={target}", on[0]);
+        world.tracker.rebalance_set_policy(&policy).await.unwrap();
+        world.tracker.rebalance_start().await.unwrap();
+        world.mood(target, Mood::Hung);
+        let mut moves = Rebalance::new(&world.tracker);
+        let mut step = std::pin::pin!(moves.step());
+        while !world.is_awaited(target) {
+            assert!(futures_util::poll!(&mut step).is_pending());
+            tokio::task::yield_now().await;
+        }
+
+        let claimed = async || {
+            let mut tx = world.db.reader().await.unwrap();
+            let rows = tx.rows(&CLAIMED, vec![fid.into()]).await.unwrap();
+            rows[0].int(0).unwrap()
+        };
+        let before = claimed().await;
+        world.clock.advance(Duration::from_mins(25));
+        world.replicate().await;
+        assert_eq!(claimed().await, before, "somebody else took it");
     })
     .await;
 }

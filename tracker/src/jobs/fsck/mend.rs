@@ -103,6 +103,12 @@ impl Fsck {
             self.release(sole).await?;
             return Ok(Mended::Fine);
         };
+        let copies = u64::try_from(file.on.len()).unwrap_or(u64::MAX);
+        let claim = self.0.extended(sole.claim, file.file.size.saturating_mul(copies));
+        let sole = Sole {
+            claim: claim.await?,
+            ..sole
+        };
         if let Ok(mut report) = self.examine(&file, strays, court).await? {
             if report.content == Contentment::Lost && court.rules.lost == Lost::Kept {
                 report.bad.clear();

@@ -16,7 +16,7 @@ use futures_util::{StreamExt, future, future::Either, stream::FuturesUnordered};
 use mogul_storage::{DevId, Fid};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{CLAIM_BYTES, End, Lanes, Replicate, Work};
+use super::{End, Lanes, Replicate, Work};
 use crate::{
     Error, Tracker,
     jobs::{Done, JobName, Next},
@@ -201,10 +201,7 @@ impl Replicate {
         if size > LARGE && !shift.takes_large(self.0.lanes()) {
             return untouched(self.0.now().after(CROWDED).secs());
         }
-        let claim = match &work {
-            Some(_) if size > CLAIM_BYTES => self.extended(claim, size).await?,
-            Some(_) | None => claim,
-        };
+        let claim = self.0.extended(claim, size).await?;
         let (claim, unanswered) = self.without_strays(claim).await?;
         let (end, claim, made) = match work {
             Some(mut work) => {

@@ -39,8 +39,8 @@ const CHANGES_MAX: usize = 32;
 /// How often the queue is looked at without a wake.
 pub const PERIOD: Duration = Duration::from_secs(1);
 
-/// Seconds of a claim that a file gets on top for its size, at a rate that the slowest network reaches.
-const CLAIM_BYTES_PER_SECOND: u64 = 1 << 20;
+/// Bytes a second that the slowest network reaches, and the slowest disk.
+pub(super) const SLOWEST: u64 = 1 << 20;
 /// Files up to this size in bytes are copied well within an ordinary claim.
 const CLAIM_BYTES: u64 = 256 << 20;
 
@@ -93,17 +93,6 @@ impl Replicate {
     #[must_use]
     pub fn new(tracker: &Tracker) -> Replicate {
         Replicate(tracker.at_work(), Pace::AfterStep)
-    }
-
-    /// Keeps a large file for as long as its copies may take.
-    async fn extended(&self, claim: Claim, size: u64) -> Result<Claim, Error> {
-        let seconds = i64::try_from(size / CLAIM_BYTES_PER_SECOND).unwrap_or(i64::from(i32::MAX));
-        let until = claim.until.saturating_add(seconds).min(END_OF_TIME - 1);
-        let extend = self
-            .0
-            .db()
-            .write(move |tx| Box::pin(async move { queues::replicate_extended(tx, &claim, until).await }));
-        extend.await
     }
 
     /// Deletes what devices hold of a suspect fid without record. Answers the claim, no longer suspect if all devices that
@@ -272,6 +261,25 @@ impl Replicate {
         let percent = 80 + self.0.entropy().next_u64() % 41;
         let millis = wait.saturating_mul(percent).saturating_mul(10);
         self.0.now().after(Duration::from_millis(millis)).secs()
+    }
+}
+
+impl Tracker {
+    /// Keeps a file for as long as it may take to read or copy so many bytes of it: a large one needs more than an ordinary
+    /// claim.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub(super) async fn extended(&self, claim: Claim, bytes: u64) -> Result<Claim, Error> {
+        if bytes <= CLAIM_BYTES {
+            return Ok(claim);
+        }
+        let seconds = i64::try_from(bytes / SLOWEST).unwrap_or(i64::from(i32::MAX));
+        let until = claim.until.saturating_add(seconds).min(END_OF_TIME - 1);
+        let extend = self
+            .db()
+            .write(move |tx| Box::pin(async move { queues::replicate_extended(tx, &claim, until).await }));
+        extend.await
     }
 }
 

@@ -45,6 +45,7 @@ impl Replicate {
         let Some(file) = file else {
             return Ok((Relocated::Gone, claim));
         };
+        let claim = self.0.extended(claim, file.size).await?;
         let (claim, failed) = self.without_strays(claim).await?;
         let mut work = Work {
             claim,

@@ -15,6 +15,7 @@
 //! A file that nobody has digested is queued for that ([`super::digest`], which compares its copies with each other),
 //! and is read by the next pass.
 
+mod claim;
 mod read;
 
 use std::{
@@ -29,7 +30,10 @@ use mogul_storage::{
     download::{BadCopy, Fault},
 };
 
-use self::read::{PageError, Verdict};
+use self::{
+    claim::PageClaim,
+    read::{PageError, Verdict},
+};
 use super::{
     Done, Job, JobName, Next,
     fsck::{Fsck, Looked},
@@ -120,9 +124,10 @@ impl Scrub {
         let Some(node) = self.0.nodes().get(device) else {
             return self.put_off(device).await;
         };
+        let mut claim = PageClaim::of(&state);
         let looked = async {
             let page = self.page(&node, device, state.position).await?;
-            let verdicts = self.read(&node, device, &page).await?;
+            let verdicts = self.read(&node, &mut claim, &page).await?;
             Ok::<_, PageError>((page, verdicts))
         };
         let (page, verdicts) = match looked.await {

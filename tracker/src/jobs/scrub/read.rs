@@ -7,7 +7,7 @@ use mogul_storage::{
     bulk::{BULK_MAX, CRC_BYTES_MAX, Extent, Seen, joined},
 };
 
-use super::{Page, Scrub};
+use super::{Page, Scrub, claim::PageClaim};
 use crate::{Error, meta::files};
 
 /// What a page could not be read for.
@@ -57,7 +57,7 @@ impl Scrub {
     pub(super) async fn read(
         &self,
         node: &Node,
-        device: DevId,
+        claim: &mut PageClaim,
         page: &Page,
     ) -> Result<BTreeMap<Fid, Verdict>, PageError> {
         let is_there = |(fid, size): &(Fid, u64)| match &page.listed {
@@ -83,15 +83,16 @@ impl Scrub {
             }
         }
         for group in groups(&copies) {
-            match self.group(node, device, group).await {
+            match self.group(node, claim, group).await {
                 Ok(seen) => verdicts.extend(seen),
-                Err(NodeError::Unsupported(_)) => {
+                Err(PageError::Node(NodeError::Unsupported(_))) => {
                     for copy in group {
-                        let verdict = self.one(device, copy).await?;
+                        self.keep(claim, copy.size).await?;
+                        let verdict = self.one(claim.device, copy).await?;
                         verdicts.extend(verdict.map(|verdict| (copy.fid, verdict)));
                     }
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
         }
         Ok(verdicts)
@@ -101,13 +102,13 @@ impl Scrub {
     async fn group(
         &self,
         node: &Node,
-        device: DevId,
+        claim: &mut PageClaim,
         group: &[Copy],
-    ) -> Result<Vec<(Fid, Verdict)>, NodeError> {
+    ) -> Result<Vec<(Fid, Verdict)>, PageError> {
         if let [large] = group
             && large.size > CRC_BYTES_MAX
         {
-            return Ok(vec![(large.fid, in_pieces(node, device, large).await?)]);
+            return Ok(vec![(large.fid, self.in_pieces(node, claim, large).await?)]);
         }
         let extents: Vec<Extent> = group
             .iter()
@@ -117,12 +118,39 @@ impl Scrub {
                 length: copy.size,
             })
             .collect();
-        let seen = node.crcs(device, &extents).await?;
+        self.keep(claim, group.iter().map(|copy| copy.size).sum()).await?;
+        let seen = node.crcs(claim.device, &extents).await?;
         let judged = group
             .iter()
             .zip(seen)
             .map(|(copy, seen)| (copy.fid, judge(copy, seen)));
         Ok(judged.collect())
+    }
+
+    /// Has a large file digested piece by piece.
+    async fn in_pieces(&self, node: &Node, claim: &mut PageClaim, copy: &Copy) -> Result<Verdict, PageError> {
+        let mut whole: Option<[u8; 8]> = None;
+        let mut first = 0;
+        while first < copy.size {
+            let length = CRC_BYTES_MAX.min(copy.size - first);
+            let extent = Extent {
+                fid: copy.fid,
+                first,
+                length,
+            };
+            self.keep(claim, length).await?;
+            let seen = node.crcs(claim.device, &[extent]).await?;
+            match seen.first() {
+                Some(Seen::File { size, crc64 }) if *size == copy.size => {
+                    whole = Some(whole.map_or(*crc64, |before| joined(before, *crc64, length)));
+                }
+                Some(seen) => return Ok(judge(copy, *seen)),
+                None => return Ok(Verdict::Absent),
+            }
+            first = first.saturating_add(length);
+        }
+        let right = whole == Some(copy.crc64);
+        Ok(if right { Verdict::Good } else { Verdict::Rotten })
     }
 
     /// Reads a copy through here. `None` if its node refuses to give it out, which may pass.
@@ -156,31 +184,6 @@ impl Scrub {
             Err(error) => Err(error),
         }
     }
-}
-
-/// Has a large file digested piece by piece.
-async fn in_pieces(node: &Node, device: DevId, copy: &Copy) -> Result<Verdict, NodeError> {
-    let mut whole: Option<[u8; 8]> = None;
-    let mut first = 0;
-    while first < copy.size {
-        let length = CRC_BYTES_MAX.min(copy.size - first);
-        let extent = Extent {
-            fid: copy.fid,
-            first,
-            length,
-        };
-        let seen = node.crcs(device, &[extent]).await?;
-        match seen.first() {
-            Some(Seen::File { size, crc64 }) if *size == copy.size => {
-                whole = Some(whole.map_or(*crc64, |before| joined(before, *crc64, length)));
-            }
-            Some(seen) => return Ok(judge(copy, *seen)),
-            None => return Ok(Verdict::Absent),
-        }
-        first = first.saturating_add(length);
-    }
-    let right = whole == Some(copy.crc64);
-    Ok(if right { Verdict::Good } else { Verdict::Rotten })
 }
 
 fn judge(copy: &Copy, seen: Seen) -> Verdict {
