@@ -62,10 +62,12 @@ impl Device {
 
     /// Whether another marked disk lies in its folder than when it was opened.
     pub(super) fn is_exchanged(&self) -> bool {
-        match read(&self.folder()) {
-            Ok(Some(found)) => self.mark() != Some(&found),
-            // A mark that is gone, or cannot be read, is no other disk: calls fail on what it was.
-            Ok(None) | Err(_) => false,
+        // A mark that is gone, or cannot be read, is no other disk: calls fail on what it was.
+        let is_another = || matches!(read(&self.folder()), Ok(Some(found)) if self.mark() != Some(&found));
+        // It may be getting its mark at this moment: the file is there first.
+        is_another() && {
+            let _marking = super::locked(&self.marking);
+            is_another()
         }
     }
 

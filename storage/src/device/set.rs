@@ -185,6 +185,7 @@ fn folders_of_devices(docroot: &Path) -> io::Result<Vec<DevId>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mark::Mark;
 
     #[test]
     fn folders_below_a_docroot_are_devices_also_those_made_later() {
@@ -202,6 +203,29 @@ mod tests {
 
         assert_eq!(devices.numbers(), [number(2), number(3), number(10)]);
         assert!(root.path().join("dev3/usage").is_file());
+    }
+
+    #[test]
+    fn a_device_that_is_just_given_its_mark_is_not_opened_anew() {
+        for disk in 0..20 {
+            let root = tempfile::tempdir().unwrap();
+            fs::create_dir(root.path().join("dev1")).unwrap();
+            let devices = Devices::below(root.path(), Durability::Cache).unwrap();
+            let id = DevId::new(1).unwrap();
+            let device = devices.get(id).unwrap();
+
+            std::thread::scope(|scope| {
+                scope.spawn(|| device.give_mark(&Mark::new([7; 16], id, [disk; 16])).unwrap());
+                scope.spawn(|| {
+                    while device.mark().is_none() {
+                        devices.take_up(id);
+                    }
+                });
+            });
+
+            // Opened anew it would sweep the uploads that are under way.
+            assert!(Arc::ptr_eq(&device, &devices.get(id).unwrap()));
+        }
     }
 
     #[test]
