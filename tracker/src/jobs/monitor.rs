@@ -2,8 +2,8 @@
 //!
 //! All devices at once, each with a deadline of its own, each published when it has answered: a node that hangs delays
 //! nobody else. Devices of other processes are written to now and then, for some fail only then. Where others share the
-//! database, the job also reads what they have changed: at the start of a round and, while nodes let it wait, every
-//! [`PERIOD`], so that what this process knows of the cluster is never much older than that.
+//! database, the job also reads what they have changed: at the start of a round, while nodes let it wait every [`PERIOD`],
+//! and at the end of a round that took long, so that what this process knows of the cluster is never much older than that.
 
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
@@ -44,6 +44,8 @@ const TRIAL_NAMES: u64 = 100;
 const FROZEN: Duration = Duration::from_mins(2);
 /// How often the figures of a device are written to its row.
 const RECORD_EVERY: Duration = Duration::from_secs(15);
+/// A round that takes no longer than this adds so much to [`PERIOD`] for whoever waits for news; after others the news is read.
+const SHORT: Duration = Duration::from_millis(500);
 /// How often the devices are looked at, as in MogileFS.
 pub const PERIOD: Duration = Duration::from_millis(2500);
 
@@ -369,10 +371,14 @@ impl Job for Monitor {
             }
             Sharing::Shared => {
                 self.0.refresh_all().await?;
+                let read = self.0.now();
                 let (round, fresh) = (pin!(self.observe()), pin!(self.keep_fresh()));
                 match future::select(round, fresh).await {
                     Either::Left((seen, _)) => seen?,
                     Either::Right((failed, _)) => return Err(failed),
+                }
+                if read.until(self.0.now()) > SHORT {
+                    self.0.refresh_all().await?;
                 }
             }
         }

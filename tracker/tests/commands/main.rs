@@ -12,7 +12,7 @@ mod engines;
 mod files;
 mod jobs;
 mod lookup;
-mod marks;
+mod monitor;
 mod objects;
 mod odd_rows;
 mod rebalance;
