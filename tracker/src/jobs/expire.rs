@@ -1,5 +1,5 @@
 //! Moves out of the way what time alone ends: reservations of the tracker port that were never closed, S3 uploads that
-//! nobody goes on with, the memory of finished ones, and rows of MogileFS's old deletion queues. docs/upkeep.md has all
+//! nobody goes on with, the memory of finished ones, old lines of fsck's log, and rows of MogileFS's old deletion queues. docs/upkeep.md has all
 //! rules with an age, these and those of other jobs.
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::{
     Error, Tracker,
     command::settings::upload_age_max,
     meta::{
-        Tx, files, lock, queues, replicas, tempfiles,
+        Tx, files, fsck, lock, queues, replicas, tempfiles,
         uploads::{self, UploadState},
     },
     model::Timestamp,
@@ -21,6 +21,9 @@ use crate::{
 const TEMPFILE_AGE_MAX: Duration = Duration::from_hours(1);
 /// How long a finished upload answers a repeated request to complete it.
 const UPLOAD_MEMORY: Duration = Duration::from_hours(24);
+/// How long a line of fsck's log is kept: three passes of the scrub, which writes to it for ever. The original keeps all until
+/// somebody clears the log.
+const LOG_AGE_MAX: Duration = Duration::from_hours(90 * 24);
 /// Rows of each kind that one step takes.
 const BATCH: usize = 500;
 /// How often uploads are looked for that nobody goes on with.
@@ -71,6 +74,21 @@ impl Expire {
     }
 }
 
+impl Expire {
+    /// Takes old lines out of fsck's log. Answers how many.
+    async fn trim_log(&self, now: Timestamp) -> Result<usize, Error> {
+        let before = now.before(LOG_AGE_MAX);
+        if !fsck::any_logged_before(&mut self.tracker.db().reader().await?, before).await? {
+            return Ok(0);
+        }
+        let trim = self
+            .tracker
+            .db()
+            .write(move |tx| Box::pin(async move { fsck::log_trimmed(tx, before, BATCH).await }));
+        trim.await
+    }
+}
+
 impl Job for Expire {
     const NAME: JobName = JobName::Expire;
 
@@ -80,6 +98,7 @@ impl Job for Expire {
             return Ok(Next::Idle);
         };
         let abandoned = self.abort_abandoned(now).await?;
+        let logged = self.trim_log(now).await?;
         let expired = self.tracker.db().write(move |tx| {
             Box::pin(async move {
                 let tempfiles = tempfiles_given_up(tx, now).await?;
@@ -93,9 +112,10 @@ impl Job for Expire {
         if tempfiles + queued + abandoned > 0 {
             self.tracker.wake(JobName::Delete);
         }
-        let done = Done::files(tempfiles + queued + uploads + abandoned);
+        let done = Done::files(tempfiles + queued + uploads + abandoned + logged);
         self.tracker.did(Self::NAME, done);
-        let more = abandoned > 0 || [tempfiles, queued, uploads].iter().any(|count| *count >= BATCH);
+        let counts = [tempfiles, queued, uploads, logged];
+        let more = abandoned > 0 || counts.iter().any(|count| *count >= BATCH);
         Ok(if more { Next::Again } else { Next::Idle })
     }
 }

@@ -241,6 +241,29 @@ pub(crate) async fn log_cleared(tx: &mut Tx) -> Result<(), Error> {
     Ok(())
 }
 
+const OLD: Sql = sql("select logid from fsck_log where utime < ? order by utime limit ?");
+
+/// Whether the log has lines from before a time: a look that costs the database's writer nothing.
+pub(crate) async fn any_logged_before(tx: &mut Tx, before: Timestamp) -> Result<bool, Error> {
+    let args = vec![before.secs().into(), 1_i64.into()];
+    Ok(!tx.rows(&OLD, args).await?.is_empty())
+}
+
+const TRIM: Sql = sql("delete from fsck_log where logid in (…)");
+
+/// Takes at most `limit` lines from before a time out of the log, 1 to [`LIST_MAX`]. They stay counted. Answers how many.
+pub(crate) async fn log_trimmed(tx: &mut Tx, before: Timestamp, limit: usize) -> Result<usize, Error> {
+    summed(tx).await?;
+    let args = vec![before.secs().into(), limit.min(LIST_MAX).into()];
+    let lines = tx.rows(&OLD, args).await?;
+    let numbers = lines.iter().map(|line| Ok(line.int(0)?.into()));
+    let numbers = numbers.collect::<Result<Vec<_>, Error>>()?;
+    if !numbers.is_empty() {
+        tx.run_list(&TRIM, numbers.len(), numbers).await?;
+    }
+    Ok(lines.len())
+}
+
 const LAST_FILE: Sql = sql("select max(fid) from file");
 
 /// The largest fid of a file, 0 if there is none.
@@ -292,5 +315,5 @@ pub(crate) async fn unsettled(tx: &mut Tx, fids: &[Fid]) -> Result<Vec<Fid>, Err
 
 catalogue! {
     QUEUE, END_OF, RANGE_DONE, FILES, FILES_OF, ON, CHECKSUMS, RESERVED, BEING_DELETED, LOG, SUMS, LAST, PAGE, CLEAR,
-    LAST_FILE,
+    OLD, TRIM, LAST_FILE,
 }

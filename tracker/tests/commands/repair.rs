@@ -7,7 +7,7 @@ use mogul_tracker::{
     Error,
     command::fsck::FsckReset,
     error::RunError,
-    jobs::{Job, Next, delete::Delete, fsck::Fsck, reaper::Reaper},
+    jobs::{Job, Next, delete::Delete, expire::Expire, fsck::Fsck, reaper::Reaper},
     meta::{Sql, sql::sql},
     model::{DeviceStatus, FsckScope},
 };
@@ -70,7 +70,7 @@ impl World {
         self.logged_after(before).await
     }
 
-    async fn logged_after(&self, number: u64) -> Vec<(String, Option<u32>)> {
+    pub(crate) async fn logged_after(&self, number: u64) -> Vec<(String, Option<u32>)> {
         let log = self.tracker.fsck_log(number).await.unwrap();
         log.into_iter()
             .map(|line| (line.code.unwrap(), line.device))
@@ -84,7 +84,7 @@ impl World {
     }
 }
 
-fn codes(expected: &[(&str, Option<u32>)]) -> Vec<(String, Option<u32>)> {
+pub(crate) fn codes(expected: &[(&str, Option<u32>)]) -> Vec<(String, Option<u32>)> {
     expected
         .iter()
         .map(|(code, device)| ((*code).to_owned(), *device))
@@ -487,4 +487,34 @@ async fn the_log_is_cleared_and_still_counted() {
         (0, vec![("BCNT".to_owned(), 1)])
     );
     assert!(world.tracker.fsck_log(0).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn old_lines_of_the_log_go_and_stay_counted() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1], &[2]]).await;
+        world.put("key", b"bytes").await;
+        let fid = world.object("key").await.fid;
+        world.run_sql(&DEVCOUNT, vec![7_i64.into(), fid.into()]).await;
+        assert_eq!(world.fsck().await, codes(&[("BCNT", None)]));
+        world.clock.advance(Duration::from_hours(60 * 24));
+        world.run(Expire::new(&world.tracker)).await;
+        assert_eq!(world.logged_after(0).await.len(), 1, "it is not old yet");
+
+        world.clock.advance(Duration::from_hours(40 * 24));
+        fs::remove_file(world.path(dev(1), fid)).unwrap();
+        world.run_sql(&QUEUE, vec![fid.into()]).await;
+        world.run(Fsck::new(&world.tracker)).await;
+        world.run(Expire::new(&world.tracker)).await;
+
+        let young = codes(&[("MISS", Some(1)), ("REPL", None)]);
+        assert_eq!(world.logged_after(0).await, young);
+        let status = world.tracker.fsck_status().await.unwrap();
+        let counters = [("BCNT", 1), ("MISS", 1), ("REPL", 1)];
+        assert_eq!(
+            status.counters,
+            counters.map(|(code, count)| (code.to_owned(), count))
+        );
+    })
+    .await;
 }

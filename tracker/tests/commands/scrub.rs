@@ -17,6 +17,7 @@ use mogul_tracker::{
 
 use crate::{
     engines::for_each_engine,
+    repair::codes,
     world::{Mood, World, dev, key},
 };
 
@@ -130,6 +131,28 @@ async fn what_nobody_knows_goes_after_a_safe_age_and_what_is_missing_on_record_c
         world.clock.advance(Duration::from_hours(2));
         world.run(Delete::new(&world.tracker)).await;
         assert!(!world.path(extra, orphan).exists());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_miscounted_or_misplaced_is_in_the_log_of_fsck() {
+    for_each_engine(async |db| {
+        let world = World::on(db, &[&[1], &[2], &[3]]).await;
+        world.put("k", b"bytes").await;
+        world.want_copies(3).await;
+        world.run_sql(&DEVCOUNTS, vec![]).await;
+
+        world.scrub().await;
+
+        let mut logged = world.logged_after(0).await;
+        logged.sort();
+        let wanted = [("BCNT", None), ("POVI", None), ("REPL", None)];
+        assert_eq!(logged, codes(&wanted));
+        world.replicate().await;
+        assert_eq!(world.object("k").await.replicas.len(), 3);
+        world.scrub().await;
+        assert_eq!(world.logged_after(0).await.len(), wanted.len());
     })
     .await;
 }

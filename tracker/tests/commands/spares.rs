@@ -33,7 +33,7 @@ impl World {
         self.put("k", bytes).await;
         self.want_copies(1).await;
         let fid = self.object("k").await.fid;
-        self.queue(fid, &QUEUE).await;
+        self.run_sql(&QUEUE, vec![fid.into()]).await;
         let on = self.on_record().await;
         // Both are as full, so the first goes.
         for mood in [Mood::Frozen, Mood::Well] {
@@ -47,7 +47,7 @@ impl World {
         (fid, on[0], on[1])
     }
 
-    async fn want_copies(&self, copies: u8) {
+    pub(crate) async fn want_copies(&self, copies: u8) {
         let request = UpdateClass {
             domain: "bucket".to_owned(),
             name: ClassName::parse("default").unwrap(),
@@ -56,13 +56,6 @@ impl World {
             hash: Change::Keep,
         };
         self.tracker.update_class(request).await.unwrap();
-    }
-
-    async fn queue(&self, fid: Fid, statement: &'static Sql) {
-        let run = self
-            .db
-            .write(move |tx| Box::pin(async move { Ok(tx.run(statement, vec![fid.into()]).await?) }));
-        run.await.unwrap();
     }
 
     async fn on_record(&self) -> Vec<DevId> {
@@ -118,7 +111,7 @@ async fn the_only_good_copy_is_kept_whatever_size_the_others_have() {
 async fn copies_that_differ_all_stay_while_nobody_knows_which_is_right() {
     let world = World::new(&[&[1], &[2]]).await;
     let (fid, one, other) = world.spare(b"bytes").await;
-    world.queue(fid, &UNDIGESTED).await;
+    world.run_sql(&UNDIGESTED, vec![fid.into()]).await;
     fs::write(world.path(other, fid), b"rotte").unwrap();
 
     world.replicate().await;
@@ -227,7 +220,7 @@ async fn a_large_file_stays_claimed_for_as_long_as_it_may_take_to_move_it() {
         let world = World::on(db, &[&[1], &[2], &[3]]).await;
         world.put("k", b"bytes").await;
         let (fid, on) = (world.object("k").await.fid, world.on_record().await);
-        world.queue(fid, &LARGE).await;
+        world.run_sql(&LARGE, vec![fid.into()]).await;
         for device in &on {
             let file = fs::File::options().write(true).open(world.path(*device, fid));
             file.unwrap().set_len(2 << 30).unwrap();
@@ -267,8 +260,8 @@ async fn a_device_that_may_still_delete_a_stray_gets_no_copy_at_the_same_time() 
             panic!("one copy");
         };
         let fid = world.object("k").await.fid;
-        world.queue(fid, &DEQUEUE).await;
-        world.queue(fid, &SUSPECT).await;
+        world.run_sql(&DEQUEUE, vec![fid.into()]).await;
+        world.run_sql(&SUSPECT, vec![fid.into()]).await;
         world.mood(3 - on.get(), Mood::Keeping);
 
         world.replicate().await;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use mogul_storage::{DevId, Fid};
 
-use super::{BUSY, Checksums, Counts, Court, Fsck, Lost, Outcome, Rules, STALLED};
+use super::{BUSY, Checksums, Counts, Court, Fsck, Lost, Outcome, Rules, STALLED, finding};
 use crate::{
     Error,
     jobs::JobName,
@@ -12,7 +12,7 @@ use crate::{
         files, fsck as meta, queues,
         work::{self, Kind},
     },
-    model::FsckScope,
+    model::{Finding, FsckCode, FsckScope},
 };
 
 /// What was seen of the files of a device.
@@ -27,8 +27,8 @@ pub(in crate::jobs) struct Looked {
 }
 
 impl Fsck {
-    /// Mends what was seen. Files whose copies are not where their policy wants them are queued for the replicate job, and
-    /// wrong counts of copies set right. Answers how many strays there are: copies of files that are not on record, and what
+    /// Mends what was seen, and writes it to fsck's log. Files whose copies are not where their policy wants them are queued for
+    /// the replicate job, and wrong counts of copies set right. Answers how many strays there are: copies of files that are not on record, and what
     /// is no file and nobody has reserved.
     pub(in crate::jobs) async fn look_into(&self, looked: Looked) -> Result<u64, Error> {
         let Looked {
@@ -82,13 +82,20 @@ impl Fsck {
             return Ok(());
         }
         let replicates = !misplaced.is_empty();
-        let (work, now) = (Arc::new((misplaced, recount, outcome)), self.0.now());
+        let of_misplaced = misplaced.iter().flat_map(|fid| {
+            let codes = [FsckCode::PolicyViolation, FsckCode::Replicate];
+            codes.map(|code| finding(*fid, code))
+        });
+        let of_counts = recount.iter().map(|fid| finding(*fid, FsckCode::BadCount));
+        let findings: Vec<Finding> = of_misplaced.chain(of_counts).collect();
+        let (work, now) = (Arc::new((misplaced, recount, outcome, findings)), self.0.now());
         let write = self.0.db().write(move |tx| {
             let work = Arc::clone(&work);
             Box::pin(async move {
-                let (misplaced, recount, outcome) = &*work;
+                let (misplaced, recount, outcome, findings) = &*work;
                 queues::replicate_again(tx, misplaced, now).await?;
                 files::devcounts_updated(tx, recount).await?;
+                meta::logged(tx, findings, now).await?;
                 work::files_added(tx, Kind::Fsck, &outcome.stalled, now.after(STALLED)).await?;
                 work::files_added(tx, Kind::Fsck, &outcome.busy, now.after(BUSY)).await
             })
