@@ -60,15 +60,46 @@ pub(crate) async fn forget_all(tx: &mut Tx, fids: &[Fid]) -> Result<(), Error> {
     Ok(())
 }
 
-const ON_DEVICE: Sql = sql("select fid from file_on where devid = ? order by fid limit ?");
+// In the order of the index of `devid`: by fid all of the device's would be sorted each time.
+const ON_DEVICE: Sql = sql("select fid from file_on where devid = ? order by devid limit ?");
 
-/// The first fids with a copy on record on a device, at most `limit`.
+/// Some fids with a copy on record on a device, at most `limit`.
 pub(crate) async fn replicas_on(tx: &mut Tx, device: DevId, limit: usize) -> Result<Vec<Fid>, Error> {
     let rows = tx.rows(&ON_DEVICE, vec![device.into(), limit.into()]).await?;
     rows.iter().map(|row| fid_of(row, 0)).collect()
 }
 
+const COUNTED: Sql =
+    sql("select count(*) from (select devid from file_on where devid = ? order by devid limit ?) as counted");
+
+/// Up to so many copies of a device are sorted for each page of them.
+const FEW: u64 = 10_000;
+
+/// How the copies on a device are had in the order of their fids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Walk {
+    /// By the index of `devid`, which does not have the fids in order, but on MySQL: all of the device's are sorted.
+    Device,
+    /// In the order of the key, past those of other devices, which `devid + 0` enforces: a page costs its share of the table.
+    /// With many copies to go through, sorting all of them for each page costs their square.
+    Key,
+}
+
+impl Walk {
+    async fn on(tx: &mut Tx, device: DevId) -> Result<Walk, Error> {
+        let args = vec![device.into(), FEW.into()];
+        let count = match tx.rows(&COUNTED, args).await?.first() {
+            Some(row) => number_of(row, 0)?,
+            None => 0,
+        };
+        Ok(if count < FEW { Walk::Device } else { Walk::Key })
+    }
+}
+
 const BEYOND: Sql = sql("select fid from file_on where devid = ? and fid > ? order by fid limit ?");
+const BEYOND_BY_KEY: Sql =
+    sql("select fid from file_on where devid + 0 = ? and fid > ? order by fid limit ?")
+        .mysql("select fid from file_on where devid = ? and fid > ? order by fid limit ?");
 
 /// The next fids with a copy on record on a device, at most `limit`, beyond one.
 pub(crate) async fn replicas_beyond(
@@ -77,8 +108,12 @@ pub(crate) async fn replicas_beyond(
     beyond: u64,
     limit: usize,
 ) -> Result<Vec<Fid>, Error> {
+    let statement = match Walk::on(tx, device).await? {
+        Walk::Device => &BEYOND,
+        Walk::Key => &BEYOND_BY_KEY,
+    };
     let args = vec![device.into(), beyond.into(), limit.into()];
-    tx.rows(&BEYOND, args)
+    tx.rows(statement, args)
         .await?
         .iter()
         .map(|row| fid_of(row, 0))
@@ -116,6 +151,23 @@ const NEWEST: Sql = sql(
      where o.devid = ? and o.fid < ? order by o.fid desc limit ?",
 );
 
+const OLDEST_BY_KEY: Sql = sql(
+    "select o.fid, f.length from file_on o join file f on f.fid = o.fid \
+     where o.devid + 0 = ? and o.fid > ? order by o.fid limit ?",
+)
+.mysql(
+    "select o.fid, f.length from file_on o join file f on f.fid = o.fid \
+     where o.devid = ? and o.fid > ? order by o.fid limit ?",
+);
+const NEWEST_BY_KEY: Sql = sql(
+    "select o.fid, f.length from file_on o join file f on f.fid = o.fid \
+     where o.devid + 0 = ? and o.fid < ? order by o.fid desc limit ?",
+)
+.mysql(
+    "select o.fid, f.length from file_on o join file f on f.fid = o.fid \
+     where o.devid = ? and o.fid < ? order by o.fid desc limit ?",
+);
+
 /// Which end of a device's files comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Age {
@@ -133,9 +185,11 @@ pub(crate) async fn files_on(
     beyond: Option<Fid>,
     limit: usize,
 ) -> Result<Vec<(Fid, u64)>, Error> {
-    let (statement, start) = match age {
-        Age::Oldest => (&OLDEST, 0),
-        Age::Newest => (&NEWEST, i64::MAX),
+    let (statement, start) = match (age, Walk::on(tx, device).await?) {
+        (Age::Oldest, Walk::Device) => (&OLDEST, 0),
+        (Age::Oldest, Walk::Key) => (&OLDEST_BY_KEY, 0),
+        (Age::Newest, Walk::Device) => (&NEWEST, i64::MAX),
+        (Age::Newest, Walk::Key) => (&NEWEST_BY_KEY, i64::MAX),
     };
     let start = beyond.map_or(super::Value::from(start), Into::into);
     let rows = tx
@@ -148,4 +202,6 @@ pub(crate) async fn files_on(
     files.collect()
 }
 
-catalogue! { ADD, OF, FORGET, FORGET_ALL, ON_DEVICE, BEYOND, COUNT_ON, FORGET_ON, OLDEST, NEWEST }
+catalogue! {
+    ADD, OF, FORGET, FORGET_ALL, ON_DEVICE, COUNTED, BEYOND, BEYOND_BY_KEY, COUNT_ON, FORGET_ON, OLDEST, NEWEST, OLDEST_BY_KEY, NEWEST_BY_KEY,
+}

@@ -5,6 +5,7 @@ mod fid_blocks;
 mod listing;
 mod lock;
 mod objects;
+mod replicas;
 mod schema;
 mod statements;
 mod suite;
