@@ -8,10 +8,10 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::{
     Error, Tracker,
     balance::Drain,
-    command::drain,
+    command::{drain, scrub},
     jobs::{JobName, JobStatus},
     meta::{
-        Tx, digests, queues, settings,
+        Tx, digests, queues, scrub as scrubs, settings,
         work::{self, Kind},
     },
     view::ClusterView,
@@ -120,6 +120,10 @@ impl Tracker {
             (
                 JobName::Rebalance,
                 work::length(&mut tx, Kind::Rebalance, COUNTED_MAX).await?,
+            ),
+            (
+                JobName::Scrub,
+                scrub::unread(&self.view(), &scrubs::scrubs(&mut tx).await?),
             ),
         ]))
     }
