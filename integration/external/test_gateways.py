@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from conftest import boto
 from harness.cluster import Cluster
 from harness.server import BINARY, wait_until
+from harness.tracker import put
 
 #: The bounds of docs/cluster.md in seconds, and what a busy machine may add.
 KEY_BOUND, CLUSTER_BOUND, BUSY = 1, 3, 3
@@ -71,6 +72,23 @@ def test_buckets_and_classes_made_by_one_process_are_known_to_all_at_once(cluste
             assert second.must("file_info", domain=f"{bucket}-{number}", key="t")["class"] == "thin"
         first.must("create_domain", domain=f"{bucket}-d")
     assert gateways[1].list_objects_v2(Bucket=f"{bucket}-d")["KeyCount"] == 0
+
+
+def test_a_class_made_at_one_tracker_is_known_to_the_other_at_once(cluster, names):
+    domain = names()
+    with cluster.line(0) as here, cluster.line(1) as there:
+        here.must("create_domain", domain=domain)
+        there.must("create_open", domain=domain, key="k")
+        here.must("create_class", domain=domain, class_="fresh", mindevcount=1)
+
+        opened = there.must("create_open", domain=domain, key="k", class_="fresh")
+
+        assert put(opened["path"], b"bytes") in (200, 201, 204)
+        close = {"fid": opened["fid"], "devid": opened["devid"], "path": opened["path"]}
+        there.must("create_close", domain=domain, key="k", size=5, **close)
+        here.must("create_class", domain=domain, class_="fresher", mindevcount=1)
+        there.must("updateclass", domain=domain, key="k", class_="fresher")
+        assert there.ask("create_open", domain=domain, key="k", class_="nosuch").code == "unreg_class"
 
 
 def test_nothing_is_stored_in_a_bucket_that_another_gateway_has_removed(gateways, names):

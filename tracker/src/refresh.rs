@@ -27,6 +27,22 @@ impl Tracker {
         self.refresh_domain(name).await?.ok_or(Error::UnknownDomain)
     }
 
+    /// A class of a domain by name, case ignored; one that another process may have made a moment ago is looked for there.
+    ///
+    /// # Errors
+    /// [`Error::UnknownClass`], [`Error::Database`].
+    pub async fn class_in(&self, domain: &DomainView, name: &str) -> Result<Class, Error> {
+        if let Some(class) = domain.class_named(name) {
+            return Ok(class.clone());
+        }
+        let fresh = match self.sharing() {
+            Sharing::Alone => None,
+            Sharing::Shared => self.refresh_domain(domain.bucket.domain.name.as_str()).await?,
+        };
+        let class = fresh.as_ref().and_then(|domain| domain.class_named(name));
+        class.cloned().ok_or(Error::UnknownClass)
+    }
+
     /// Whether what the view has of a domain still counts.
     pub(crate) fn believes(&self, domain: &DomainView) -> bool {
         match self.sharing() {
@@ -110,6 +126,13 @@ impl Tracker {
         match self.sharing() {
             Sharing::Alone => Ok(()),
             Sharing::Shared => self.refresh_all().await,
+        }
+    }
+
+    /// The same for who is content with what was known before, where the database is away: lists of what there is.
+    pub(crate) async fn refresh_where_possible(&self) {
+        if let Err(error) = self.refresh_shared().await {
+            tracing::warn!(%error, "a list is as old as what was read last");
         }
     }
 

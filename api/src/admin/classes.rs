@@ -234,8 +234,5 @@ fn policy(text: &str) -> Result<PolicyText, Problem> {
 
 async fn found(tracker: &Tracker, domain: &str, name: &str) -> Result<ClassView, Error> {
     let domain = domains::found(tracker, domain).await?;
-    domain
-        .class_named(name)
-        .map(ClassView::from)
-        .ok_or(Error::UnknownClass)
+    Ok(ClassView::from(&tracker.class_in(&domain, name).await?))
 }

@@ -214,7 +214,7 @@ pub(super) async fn list(
     Parameters(query): Parameters<PageQuery>,
 ) -> Result<Json<DevicesPage>, Problem> {
     let after = query.after_number::<u32>()?;
-    let page = query.cut(tracker.devices().await?, after.as_ref(), |device| {
+    let page = query.cut(tracker.devices().await, after.as_ref(), |device| {
         device.device.id.get()
     })?;
     let view = tracker.view();
@@ -291,7 +291,7 @@ pub(super) async fn forget_mark(
 }
 
 async fn found(tracker: &Tracker, device: DevId) -> Result<DeviceDocument, Error> {
-    let all = tracker.devices().await?;
+    let all = tracker.devices().await;
     let found = all.iter().find(|found| found.device.id == device);
     let found = found.ok_or(Error::UnknownDevice)?;
     Ok(DeviceDocument::of(tracker, &tracker.view(), found))

@@ -74,7 +74,7 @@ pub(super) async fn list(
 ) -> Result<Json<DomainsPage>, Problem> {
     let after = query.after_number::<u16>()?;
     let number = |domain: &Arc<DomainView>| domain.bucket.domain.id.0;
-    let page = query.cut(tracker.domains().await?, after.as_ref(), number)?;
+    let page = query.cut(tracker.domains().await, after.as_ref(), number)?;
     Ok(Json(DomainsPage {
         next: next(&page, number),
         domains: page.entries.iter().map(|domain| (&**domain).into()).collect(),
@@ -120,7 +120,7 @@ pub(super) async fn remove(
 
 /// The domain of a name, as the database has it now.
 pub(super) async fn found(tracker: &Tracker, name: &str) -> Result<Arc<DomainView>, Error> {
-    let all = tracker.domains().await?;
+    let all = tracker.domains().await;
     let found = all
         .into_iter()
         .find(|domain| domain.bucket.domain.name.as_str() == name);

@@ -247,8 +247,8 @@ pub(super) async fn modify(
             key = to;
         }
         (None, Some(class)) => {
-            let class = domain.class_named(&class).ok_or(Error::UnknownClass)?;
-            tracker.reclass_file(id, key.clone(), class.clone()).await?;
+            let class = tracker.class_in(&domain, &class).await?;
+            tracker.reclass_file(id, key.clone(), class).await?;
         }
         (Some(_), Some(_)) => {
             return Err(Problem::invalid(

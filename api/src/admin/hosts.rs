@@ -175,7 +175,7 @@ pub(super) async fn list(
     Parameters(query): Parameters<PageQuery>,
 ) -> Result<Json<HostsPage>, Problem> {
     let after = query.after_number::<u32>()?;
-    let page = query.cut(tracker.hosts().await?, after.as_ref(), |host| host.id.0)?;
+    let page = query.cut(tracker.hosts().await, after.as_ref(), |host| host.id.0)?;
     Ok(Json(HostsPage {
         next: next(&page, |host| host.id.0),
         hosts: page.entries.into_iter().map(HostView::from).collect(),
@@ -250,6 +250,6 @@ pub(super) async fn remove(
 }
 
 async fn found(tracker: &Tracker, name: &str) -> Result<HostView, Error> {
-    let host = tracker.hosts().await?.into_iter().find(|host| host.name == name);
+    let host = tracker.hosts().await.into_iter().find(|host| host.name == name);
     host.map(HostView::from).ok_or(Error::UnknownHost)
 }

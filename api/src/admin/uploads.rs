@@ -92,8 +92,8 @@ pub(super) async fn begin(
 ) -> Result<Created<UploadView>, Problem> {
     let domain = tracker.domain_named(&name).await?;
     let class = match &body.class {
-        Some(name) => domain.class_named(name),
-        None => domain.classes.get(&ClassId::DEFAULT),
+        Some(name) => Some(tracker.class_in(&domain, name).await?),
+        None => domain.classes.get(&ClassId::DEFAULT).cloned(),
     };
     let places = body.places.unwrap_or(1);
     if !(1..=COPIES_MAX).contains(&places) {
@@ -103,7 +103,7 @@ pub(super) async fn begin(
         ));
     }
     let request = OpenTempfile {
-        class: class.ok_or(Error::UnknownClass)?,
+        class: &class.ok_or(Error::UnknownClass)?,
         key: key(body.key.as_deref())?,
         fid: body.fid.map(fid).transpose()?,
         size: body.size,

@@ -59,7 +59,7 @@ pub(super) async fn set_weight(face: &Face, args: &Args) -> Result<Answer, Refus
 
 /// `get_devices`: all devices, or the one of a number.
 pub(super) async fn get_devices(face: &Face, args: &Args) -> Result<Answer, Refusal> {
-    let mut devices = face.tracker().devices().await?;
+    let mut devices = face.tracker().devices().await;
     if args.is_true("devid") {
         let wanted = args.number("devid");
         devices.retain(|view| Some(i64::from(view.device.id.get())) == wanted);

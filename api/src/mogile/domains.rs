@@ -26,7 +26,7 @@ pub(super) async fn delete_domain(face: &Face, args: &Args) -> Result<Answer, Re
 
 /// `get_domains`: all domains with their classes.
 pub(super) async fn get_domains(face: &Face, _args: &Args) -> Result<Answer, Refusal> {
-    let domains = face.tracker().domains().await?;
+    let domains = face.tracker().domains().await;
     let mut answer = Answer::new().pair("domains", domains.len());
     for (number, domain) in (1..).zip(&domains) {
         answer = listed(answer, number, domain);

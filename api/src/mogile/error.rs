@@ -240,6 +240,16 @@ impl From<Error> for Refusal {
     }
 }
 
+/// What an error is to a client of `create_open` or `fsck_reset`, which alone say that it is the database that failed.
+pub(super) fn of_database(error: Error) -> Refusal {
+    let code = matches!(error, Error::Database(_)).then_some(Code::Db);
+    let refusal = Refusal::from(error);
+    Refusal {
+        code: code.unwrap_or(refusal.code),
+        ..refusal
+    }
+}
+
 /// What each of the tracker's errors is to a client of this port. Those that only S3 can meet are failures here.
 fn translate(error: &Error) -> (Code, Option<String>) {
     let code = match error {
@@ -278,7 +288,6 @@ fn translate(error: &Error) -> (Code, Option<String>) {
             return (Code::BadParams, Some(text));
         }
         Error::Run(reason) => return (run_code(reason), Some(reason.to_string())),
-        Error::Database(_) => Code::Db,
         Error::InvalidDomainName
         | Error::Exhausted(_)
         | Error::PreconditionFailed(_)
@@ -294,6 +303,7 @@ fn translate(error: &Error) -> (Code, Option<String>) {
         | Error::UserOwnsBuckets
         | Error::Busy
         | Error::Device { .. }
+        | Error::Database(_)
         | Error::Internal(_) => Code::Failure,
     };
     (code, None)

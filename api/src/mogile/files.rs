@@ -14,7 +14,7 @@ use mogul_tracker::{
 
 use super::{
     Face,
-    error::{Code, Refusal},
+    error::{Code, Refusal, of_database},
     line::{Answer, Args},
 };
 
@@ -54,17 +54,17 @@ pub(super) fn reader(args: &Args, zone: Zone) -> Reader {
 /// `create_open`: reserves a fid and offers devices for it.
 pub(super) async fn create_open(face: &Face, args: &Args) -> Result<Answer, Refusal> {
     let domain = domain(face, args).await?;
-    let class = class_to_store(&domain, args)?;
+    let class = class_to_store(face, &domain, args).await?;
     let multiple = args.is_true("multi_dest");
     let began = face.clock().now();
     let request = OpenTempfile {
-        class,
+        class: &class,
         key: key_to_make(args, "key")?,
         fid: positive(args, "fid").and_then(Fid::new),
         size: positive(args, "size"),
         devices: if multiple { OFFERED_MAX } else { 1 },
     };
-    let opened = face.tracker().open_tempfile(request).await?;
+    let opened = face.tracker().open_tempfile(request).await.map_err(of_database)?;
     let answer = offer(face, args, &opened)?;
     if args.is_true("debug_profile") {
         let elapsed = began.until(face.clock().now()).as_secs_f64();
@@ -74,14 +74,21 @@ pub(super) async fn create_open(face: &Face, args: &Args) -> Result<Answer, Refu
 }
 
 /// The class that a new file is to have. The original refuses the name `default`, which its tools never send.
-fn class_to_store<'d>(domain: &'d DomainView, args: &Args) -> Result<&'d Class, Refusal> {
+async fn class_to_store(face: &Face, domain: &DomainView, args: &Args) -> Result<Class, Refusal> {
     let found = if args.is_true("class") {
-        let named = args.text("class")?.and_then(|name| domain.class_named(name));
-        named.filter(|class| class.id != ClassId::DEFAULT)
+        match args.text("class")? {
+            Some(name) => face.tracker().class_in(domain, name).await,
+            None => Err(Error::UnknownClass),
+        }
     } else {
-        domain.classes.get(&ClassId::DEFAULT)
+        let default = domain.classes.get(&ClassId::DEFAULT);
+        return default.cloned().ok_or_else(|| Code::UnregClass.into());
     };
-    found.ok_or_else(|| Code::UnregClass.into())
+    match found {
+        Ok(class) if class.id != ClassId::DEFAULT => Ok(class),
+        Ok(_) | Err(Error::UnknownClass) => Err(Code::UnregClass.into()),
+        Err(error) => Err(of_database(error)),
+    }
 }
 
 /// A number that counts: what is missing, no number or not positive does not.
@@ -234,10 +241,8 @@ pub(super) async fn updateclass(face: &Face, args: &Args) -> Result<Answer, Refu
         return Err(Code::NoKey.into());
     }
     let name = args.required("class", Code::NoClass)?;
-    let class = domain.class_named(name).ok_or(Code::ClassNotFound)?;
-    let moved = face
-        .tracker()
-        .reclass_file(domain.bucket.domain.id, key?, class.clone());
+    let class = face.tracker().class_in(&domain, name).await?;
+    let moved = face.tracker().reclass_file(domain.bucket.domain.id, key?, class);
     moved.await.map_err(|error| as_invalid(&error.into()))?;
     Ok(Answer::new())
 }

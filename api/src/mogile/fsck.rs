@@ -5,7 +5,12 @@ use mogul_tracker::{
     model::{FsckScope, Logged},
 };
 
-use super::{Face, error::Refusal, line::Answer, line::Args};
+use super::{
+    Face,
+    error::{Refusal, of_database},
+    line::Answer,
+    line::Args,
+};
 
 /// `fsck_start`.
 pub(super) async fn start(face: &Face, _: &Args) -> Result<Answer, Refusal> {
@@ -30,7 +35,7 @@ pub(super) async fn reset(face: &Face, args: &Args) -> Result<Answer, Refusal> {
         },
         after: u64::try_from(after).unwrap_or(0),
     };
-    face.tracker().fsck_reset(reset).await?;
+    face.tracker().fsck_reset(reset).await.map_err(of_database)?;
     Ok(Answer::new())
 }
 

@@ -18,7 +18,7 @@ use super::{
 /// `create_host`: makes a host, down if its state is not given.
 pub(super) async fn create_host(face: &Face, args: &Args) -> Result<Answer, Refusal> {
     let name = args.required("host", Code::NoHost)?;
-    if face.tracker().hosts().await?.iter().any(|host| host.name == name) {
+    if face.tracker().hosts().await.iter().any(|host| host.name == name) {
         return Err(Code::HostExists.into());
     }
     let request = CreateHost {
@@ -36,7 +36,7 @@ pub(super) async fn create_host(face: &Face, args: &Args) -> Result<Answer, Refu
 /// `update_host`: changes what is given; what is given empty is taken away.
 pub(super) async fn update_host(face: &Face, args: &Args) -> Result<Answer, Refusal> {
     let name = args.required("host", Code::NoHost)?;
-    if face.tracker().hosts().await?.iter().all(|host| host.name != name) {
+    if face.tracker().hosts().await.iter().all(|host| host.name != name) {
         return Err(Code::HostNotFound.into());
     }
     let request = UpdateHost {
@@ -64,7 +64,7 @@ pub(super) async fn delete_host(face: &Face, args: &Args) -> Result<Answer, Refu
 
 /// `get_hosts`: all hosts, or the one of a number.
 pub(super) async fn get_hosts(face: &Face, args: &Args) -> Result<Answer, Refusal> {
-    let mut hosts = face.tracker().hosts().await?;
+    let mut hosts = face.tracker().hosts().await;
     if args.is_true("hostid") {
         let wanted = args.number("hostid");
         hosts.retain(|host| Some(i64::from(host.id.0)) == wanted);

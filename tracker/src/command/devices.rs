@@ -191,12 +191,9 @@ impl Tracker {
     }
 
     /// All devices with what was last seen of them, by number, as the database has them now.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn devices(&self) -> Result<Vec<DeviceView>, Error> {
-        self.refresh_shared().await?;
-        Ok(self.view().devices().cloned().collect())
+    pub async fn devices(&self) -> Vec<DeviceView> {
+        self.refresh_where_possible().await;
+        self.view().devices().cloned().collect()
     }
 
     /// Puts this process's own host and devices on record, in state alive, and looks at them. What is on record already

@@ -58,12 +58,9 @@ impl Tracker {
     }
 
     /// All domains with their classes, by number, as the database has them now.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn domains(&self) -> Result<Vec<Arc<DomainView>>, Error> {
-        self.refresh_shared().await?;
-        Ok(self.view().domains().cloned().collect())
+    pub async fn domains(&self) -> Vec<Arc<DomainView>> {
+        self.refresh_where_possible().await;
+        self.view().domains().cloned().collect()
     }
 
     /// Removes a domain without files; errors are tested in the order of MogileFS.

@@ -139,12 +139,9 @@ impl Tracker {
     }
 
     /// All hosts, by number, as the database has them now.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn hosts(&self) -> Result<Vec<Host>, Error> {
-        self.refresh_shared().await?;
-        Ok(self.view().hosts().cloned().collect())
+    pub async fn hosts(&self) -> Vec<Host> {
+        self.refresh_where_possible().await;
+        self.view().hosts().cloned().collect()
     }
 }
 

@@ -23,6 +23,9 @@ pub enum DbError {
     /// No connection became free in time, or none could be made.
     #[error("no connection to the database")]
     Connection(#[source] sqlx::Error),
+    /// The server does not answer.
+    #[error("the database does not answer")]
+    Gone,
     /// A statement failed.
     #[error("the database refused `{sql}`")]
     Statement {

@@ -36,6 +36,7 @@ pub(crate) mod marks;
 mod migrate;
 pub(crate) mod objects;
 pub(crate) mod queues;
+mod reach;
 pub(crate) mod replicas;
 pub(crate) mod reserver;
 pub mod row;

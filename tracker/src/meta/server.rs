@@ -7,11 +7,11 @@
 //! a unique key. A transaction that lost (deadlock, serialization failure, duplicate key) runs again and sees what the
 //! winner did.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use sqlx::{
-    ConnectOptions as _, Executor as _, MySqlPool, PgPool,
+    ConnectOptions, Connection as _, Executor as _, MySqlPool, PgPool,
     mysql::{MySqlConnectOptions, MySqlPoolOptions},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -19,6 +19,7 @@ use sqlx::{
 use super::{
     db::DbLoad,
     error::{DbError, Remedy},
+    reach::{Knock, Reach},
     sql::Engine,
     tx::{Connection, Tx},
 };
@@ -27,6 +28,8 @@ use crate::Error;
 /// A server; clones share its connections.
 #[derive(Debug, Clone)]
 pub(super) struct Server {
+    /// Whether it answers.
+    reach: Reach,
     /// For all work.
     work: Pool,
     /// For named locks ([`super::lock`]): who holds one has the connection for as long, and keeps nobody from working.
@@ -96,12 +99,12 @@ impl Server {
 
     /// A connection that reads: see [`super::Db::reader`].
     pub(super) async fn reader(&self) -> Result<Tx, DbError> {
-        self.work.acquire().await
+        self.reach.within(Box::pin(self.work.acquire())).await
     }
 
     /// A connection for locks; it waits while all are in use.
     pub(super) async fn lock_connection(&self) -> Result<Tx, DbError> {
-        self.locks.acquire().await
+        self.reach.within(Box::pin(self.locks.acquire())).await
     }
 
     /// Runs one transaction: see [`super::Db::write`].
@@ -163,29 +166,51 @@ impl Server {
     }
 
     async fn begin(&self) -> Result<Tx, DbError> {
-        let transaction = match &self.work {
-            Pool::Postgres(pool) => pool.begin().await.map(Connection::PostgresTransaction),
-            Pool::MySql(pool) => pool.begin().await.map(Connection::MySqlTransaction),
-        };
-        transaction.map(Tx).map_err(DbError::Connection)
+        self.reach.within(Box::pin(self.work.begin())).await
     }
 }
 
 impl Pool {
-    async fn acquire(&self) -> Result<Tx, DbError> {
+    async fn acquire(&self) -> Result<Tx, sqlx::Error> {
         let connection = match self {
             Pool::Postgres(pool) => pool.acquire().await.map(Connection::Postgres),
             Pool::MySql(pool) => pool.acquire().await.map(Connection::MySql),
         };
-        connection.map(Tx).map_err(DbError::Connection)
+        connection.map(Tx)
     }
+
+    async fn begin(&self) -> Result<Tx, sqlx::Error> {
+        let transaction = match self {
+            Pool::Postgres(pool) => pool.begin().await.map(Connection::PostgresTransaction),
+            Pool::MySql(pool) => pool.begin().await.map(Connection::MySqlTransaction),
+        };
+        transaction.map(Tx)
+    }
+}
+
+/// The same, again and again.
+fn knock<O>(options: O) -> Knock
+where
+    O: ConnectOptions,
+    O::Connection: Sized,
+{
+    Arc::new(move || Box::pin(knocked(options.clone())))
+}
+
+/// Connects anew and hangs up: what tells a server that is gone from one that is busy.
+async fn knocked<O>(options: O) -> Result<(), sqlx::Error>
+where
+    O: ConnectOptions,
+    O::Connection: Sized,
+{
+    options.connect().await?.close().await
 }
 
 #[expect(
     clippy::disallowed_methods,
     reason = "this lets a database server come to its senses; no simulated clock drives one"
 )]
-async fn pause(duration: Duration) {
+pub(super) async fn pause(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
 
@@ -220,12 +245,16 @@ async fn open_postgres(url: &str) -> Result<Server, DbError> {
             })
         })
         .connect_lazy_with(options.clone());
+    // A pool would take a server that refuses for one that is starting, and wait.
+    knocked(options.clone()).await.map_err(DbError::Open)?;
+    let reach = Reach::new(knock(options.clone()));
     let work = PgPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .connect_with(options)
         .await
         .map_err(DbError::Open)?;
     Ok(Server {
+        reach,
         work: Pool::Postgres(work),
         locks: Pool::Postgres(locks),
     })
@@ -248,6 +277,9 @@ async fn open_mysql(url: &str) -> Result<Server, DbError> {
             })
         })
         .connect_lazy_with(options.clone());
+    // A pool would take a server that refuses for one that is starting, and wait.
+    knocked(options.clone()).await.map_err(DbError::Open)?;
+    let reach = Reach::new(knock(options.clone()));
     let work = MySqlPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .after_connect(|connection, _| {
@@ -262,6 +294,7 @@ async fn open_mysql(url: &str) -> Result<Server, DbError> {
         .await
         .map_err(DbError::Open)?;
     Ok(Server {
+        reach,
         work: Pool::MySql(work),
         locks: Pool::MySql(locks),
     })
