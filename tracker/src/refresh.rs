@@ -1,6 +1,10 @@
 //! How the view follows the database.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::{
     Error, Sharing, Tracker,
@@ -67,6 +71,25 @@ impl Tracker {
         };
         if classes.into_iter().any(unknown) {
             self.refresh_shared().await?;
+        }
+        Ok(())
+    }
+
+    /// Reads these domains anew where other processes may have changed them: who ends what was queued because a class has changed
+    /// must know the class as it was by then.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub(crate) async fn reread_domains(&self, domains: BTreeSet<DomainId>) -> Result<(), Error> {
+        if self.sharing() == Sharing::Alone {
+            return Ok(());
+        }
+        let view = self.view();
+        for domain in domains {
+            match view.domain(domain) {
+                Some(known) => drop(self.refresh_domain(known.bucket.domain.name.as_str()).await?),
+                None => return self.refresh_all().await,
+            }
         }
         Ok(())
     }

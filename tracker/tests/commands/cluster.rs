@@ -13,6 +13,8 @@ use mogul_tracker::{
         devices::{CreateDevice, DeviceChanges, DeviceRef, HostRef},
         hosts::{CreateHost, UpdateHost},
     },
+    jobs::replicate::Replicate,
+    meta::sql::Engine,
     model::{Class, ClassName, DeviceStatus, DomainName, HostId, HostStatus, UserId},
     policy::PolicyText,
     view::Observed,
@@ -20,7 +22,7 @@ use mogul_tracker::{
 
 use crate::{
     engines::for_each_engine,
-    world::{Mood, World, dev},
+    world::{Mood, World, dev, key},
 };
 
 /// Fails unless a command answered with that error.
@@ -186,6 +188,33 @@ async fn a_class_is_made_changed_and_deleted() {
             Error::DefaultClass
         );
         refused!(tracker.delete_class("nosuch", "x").await, Error::UnknownDomain);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_copies_a_file_knows_its_class_as_it_was_changed_a_moment_ago() {
+    for_each_engine(async |db| {
+        if db.engine() == Engine::Sqlite {
+            // It has one process.
+            return;
+        }
+        let world = World::on(db, &[&[1], &[2], &[3]]).await;
+        world.put("key", b"bytes").await;
+        world.tracker.create_class(class("bucket", "much")).await.unwrap();
+        let other = world.other().await;
+        let three = UpdateClass {
+            mindevcount: Some(3),
+            ..update("bucket", "much")
+        };
+        world.tracker.update_class(three).await.unwrap();
+        let much = classes(&world.tracker, "bucket").await.pop().unwrap();
+        let reclassed = world.tracker.reclass_file(world.domain, key("key"), much);
+        reclassed.await.unwrap();
+
+        world.run(Replicate::new(&other)).await;
+
+        assert_eq!(world.object("key").await.replicas.len(), 3);
     })
     .await;
 }

@@ -220,6 +220,11 @@ impl World {
         self.restart().await;
     }
 
+    /// Another process on the same database.
+    pub(crate) async fn other(&self) -> Tracker {
+        open(&self.db, &self.nodes, &self.clock, u64::MAX).await
+    }
+
     pub(crate) fn mood(&self, device: u32, mood: Mood) {
         self.moods.lock().unwrap().insert(dev(device), mood);
     }

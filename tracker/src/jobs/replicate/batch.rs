@@ -98,10 +98,16 @@ impl Batch {
         let fids: Vec<Fid> = claims.iter().map(|claim| claim.fid).collect();
         let held = Arc::new(tracker.locks().files(&fids).await?);
         let mut tx = tracker.db().reader().await?;
+        let files = files::files_by_fid(&mut tx, &fids).await?;
+        drop(tx);
+        tracker
+            .reread_domains(files.values().map(|file| file.domain).collect())
+            .await?;
+        let mut tx = tracker.db().reader().await?;
         Ok(Some(Batch {
             claims,
             held,
-            files: files::files_by_fid(&mut tx, &fids).await?,
+            files,
             digests: files::digests_known(&mut tx, &fids).await?,
             replicas: replicas::replicas_of(&mut tx, &fids).await?,
             began: now,
