@@ -9,11 +9,14 @@
 //! is written to `fsck_log` if it still is. Devices that cannot list are asked for each file.
 //!
 //! Beyond the original: files on a device that are not on record are found, too (`ORPH`). One of a file is deleted by the
-//! replicate job; one of no file is queued for deletion after [`ORPHAN_AGE`], and spared if it is a file by then.
+//! replicate job; one of no file is queued for deletion after [`orphans::ORPHAN_AGE`], and spared if it is a file by then.
 
 mod aside;
 mod checksum;
+mod court;
 mod mend;
+mod orphans;
+mod range;
 mod survey;
 
 use std::{
@@ -27,40 +30,29 @@ use mogul_storage::{DevId, Fid, HashType};
 
 pub(super) use self::aside::Looked;
 use self::{
+    court::{Court, Verdict},
     mend::Mended,
-    survey::{Seen, Survey},
+    survey::Survey,
 };
 use super::{Done, Job, JobName, Next};
 use crate::{
     Error, Tracker,
     meta::{
-        Tx, fid_blocks, files,
-        fsck::{self as meta, Range, Recorded},
-        queues, replicas, segments, settings,
+        files,
+        fsck::{self as meta, Range},
+        segments, settings,
         work::{self, Kind},
     },
-    model::{ClassId, DomainId, Finding, FsckCode, FsckScope, Timestamp},
-    policy::{Advice, PolicyDevice, PolicySpec, Situation},
-    refresh::policy_of,
+    model::{Finding, FsckCode, FsckScope},
 };
 
 /// How often there is a look without a wake, as in the original.
 pub const PERIOD: Duration = Duration::from_secs(2);
 
-/// Files of a range if `queue_rate_for_fsck` says nothing, as in the original.
-const RATE: u64 = 1_000;
-/// Files of a range, at most.
-const RATE_MAX: u64 = 10_000;
-/// Files in `file_to_queue` beyond which no range is taken if `queue_size_for_fsck` says nothing, as in the original.
-const QUEUE: u64 = 20_000;
-/// Files of one step that had been put off.
-const BATCH: usize = 256;
 /// How long a file waits of which a device does not answer; it must outlast the claim of its range.
 const STALLED: Duration = Duration::from_secs(1_001);
 /// How long a file waits on which somebody else works.
 const BUSY: Duration = Duration::from_mins(1);
-/// How long a file on a device stays that nobody knows.
-const ORPHAN_AGE: Duration = Duration::from_hours(1);
 
 /// The job.
 #[derive(Clone)]
@@ -111,35 +103,6 @@ enum Lost {
     Kept,
 }
 
-/// What the batch is judged by.
-struct Court<'a> {
-    tracker: &'a Tracker,
-    rules: Rules,
-    devices: Vec<PolicyDevice>,
-    absent: BTreeSet<DevId>,
-    classes: BTreeMap<(DomainId, ClassId), ClassRule>,
-    /// What policies said of classes and devices: files are many, and these are few.
-    content: BTreeMap<(DomainId, ClassId, Vec<DevId>), bool>,
-}
-
-/// What a class wants.
-#[derive(Debug, Clone)]
-struct ClassRule {
-    policy: PolicySpec,
-    mindevcount: u8,
-    hash: Option<HashType>,
-}
-
-/// What is said of a file at first sight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Fine,
-    /// A device does not answer.
-    Stalled,
-    /// Something is not as it should be.
-    Suspect,
-}
-
 /// What came of a batch.
 #[derive(Debug, Default)]
 struct Outcome {
@@ -155,31 +118,6 @@ impl Fsck {
     #[must_use]
     pub fn new(tracker: &Tracker) -> Fsck {
         Fsck(tracker.at_work())
-    }
-
-    async fn take(&self, now: Timestamp) -> Result<Option<Batch>, Error> {
-        let mut tx = self.0.db().reader().await?;
-        let due = work::due(&mut tx, Kind::Fsck, now).await?;
-        let running = settings::value_of(&mut tx, "fsck_host").await?.is_some();
-        drop(tx);
-        if due {
-            let claim = self
-                .0
-                .db()
-                .write(move |tx| Box::pin(async move { work::claimed(tx, Kind::Fsck, now, BATCH).await }));
-            let fids: Vec<Fid> = claim.await?.into_iter().map(|work| work.fid).collect();
-            if !fids.is_empty() {
-                return Ok(Some(Batch::Files(fids)));
-            }
-        }
-        if !running {
-            return Ok(None);
-        }
-        let range = self
-            .0
-            .db()
-            .write(move |tx| Box::pin(async move { range_taken(tx, now).await }));
-        Ok(range.await?.map(Batch::Range))
     }
 
     async fn rules(&self) -> Result<Rules, Error> {
@@ -307,37 +245,6 @@ impl Fsck {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Queues what devices hold and nobody knows.
-    ///
-    /// What somebody has reserved or is deleting is left to them: blocks of fids, open uploads, the delete queue.
-    /// Answers how many copies there are.
-    async fn give_up_orphans(&self, strays: BTreeMap<Fid, Vec<DevId>>) -> Result<usize, Error> {
-        if strays.is_empty() {
-            return Ok(0);
-        }
-        let fids: Vec<Fid> = strays.keys().copied().collect();
-        let mut tx = self.0.db().reader().await?;
-        let blocks = fid_blocks::blocks(&mut tx).await?;
-        let unsettled = meta::unsettled(&mut tx, &fids).await?;
-        drop(tx);
-        let reserved = |fid: &Fid| {
-            blocks
-                .iter()
-                .any(|block| (block.first..=block.last).contains(fid))
-        };
-        let orphans: Vec<(Fid, DevId)> = strays
-            .into_iter()
-            .filter(|(fid, _)| !reserved(fid) && !unsettled.contains(fid))
-            .flat_map(|(fid, devices)| devices.into_iter().map(move |device| (fid, device)))
-            .collect();
-        let (orphans, now) = (Arc::new(orphans), self.0.now());
-        let give_up = self.0.db().write(move |tx| {
-            let orphans = Arc::clone(&orphans);
-            Box::pin(async move { orphans_given_up(tx, &orphans, now).await })
-        });
-        give_up.await
-    }
-
     async fn record(&self, batch: Batch, outcome: Outcome) -> Result<(), Error> {
         let (work, now) = (Arc::new((batch, outcome)), self.0.now());
         let record = self.0.db().write(move |tx| {
@@ -381,96 +288,6 @@ impl Job for Fsck {
     }
 }
 
-impl<'a> Court<'a> {
-    fn new(tracker: &'a Tracker, rules: Rules) -> Court<'a> {
-        let view = tracker.view();
-        let absent = view.devices().filter(|device| device.absent.is_some());
-        Court {
-            tracker,
-            rules,
-            devices: view.policy_devices(0),
-            absent: absent.map(|device| device.device.id).collect(),
-            classes: BTreeMap::new(),
-            content: BTreeMap::new(),
-        }
-    }
-
-    /// What the class of a file wants; remembered, because files are many and classes few.
-    fn class(&mut self, file: &Recorded) -> ClassRule {
-        let key = (file.file.domain, file.file.class);
-        if let Some(rule) = self.classes.get(&key) {
-            return rule.clone();
-        }
-        let rule = self.class_of(file);
-        self.classes.insert(key, rule.clone());
-        rule
-    }
-
-    fn class_of(&self, file: &Recorded) -> ClassRule {
-        let class = self.tracker.class_of(&file.file);
-        ClassRule {
-            policy: policy_of(&class),
-            mindevcount: class.mindevcount,
-            hash: class.hash,
-        }
-    }
-
-    /// Whether a policy is content with a file on these devices: neither too few nor too many.
-    fn is_content(&self, class: &ClassRule, on: &[DevId]) -> bool {
-        let situation = Situation {
-            mindevcount: class.mindevcount,
-            on,
-            failed: &[],
-            devices: &self.devices,
-        };
-        class.policy.advise(&situation) == Advice::Happy
-    }
-
-    /// Whether copies on a device do not count because it has stayed away: nothing is said of them.
-    fn is_absent(&self, device: DevId) -> bool {
-        self.absent.contains(&device)
-    }
-
-    fn wants_checksums(&mut self, files: &[Recorded]) -> bool {
-        self.rules.checksums != Checksums::Off && files.iter().any(|file| self.class(file).hash.is_some())
-    }
-
-    /// The first look at a file, in the order of the original's `check_fid`.
-    fn judge(&mut self, file: &Recorded, has_checksum: bool, survey: &Survey) -> Verdict {
-        if file.on.is_empty() {
-            return Verdict::Suspect;
-        }
-        let class = self.class(file);
-        let seen = (file.file.domain, file.file.class, file.on.clone());
-        let content = if let Some(content) = self.content.get(&seen) {
-            *content
-        } else {
-            let content = self.is_content(&class, &file.on);
-            self.content.insert(seen, content);
-            content
-        };
-        let reads = self.rules.checksums != Checksums::Off && class.hash.is_some();
-        if !content || (reads && !has_checksum) {
-            return Verdict::Suspect;
-        }
-        if self.rules.scope == FsckScope::PolicyOnly {
-            return Verdict::Fine;
-        }
-        let mut verdict = Verdict::Fine;
-        for device in file.on.iter().filter(|device| !self.is_absent(**device)) {
-            match survey.seen(*device, file.file.fid) {
-                Seen::Size(size) if size == file.file.size => {}
-                Seen::Size(_) | Seen::Missing | Seen::Dead => return Verdict::Suspect,
-                Seen::Away => verdict = Verdict::Stalled,
-            }
-        }
-        if verdict == Verdict::Fine && (reads || matches!(self.rules.checksums, Checksums::All(_))) {
-            return Verdict::Suspect;
-        }
-        verdict
-    }
-}
-
 /// A finding about a file as a whole.
 fn finding(fid: Fid, code: FsckCode) -> Finding {
     Finding {
@@ -478,61 +295,4 @@ fn finding(fid: Fid, code: FsckCode) -> Finding {
         code,
         device: None,
     }
-}
-
-/// Takes the next range of the run that is under way, or ends the run.
-async fn range_taken(tx: &mut Tx, now: Timestamp) -> Result<Option<Range>, Error> {
-    settings::run_held(tx).await?;
-    if settings::value_of(tx, "fsck_host").await?.is_none() {
-        return Ok(None);
-    }
-    let after = settings::number_of(tx, "fsck_highest_fid_checked").await?;
-    let end = settings::number_of(tx, "fsck_fid_at_end").await?;
-    if after >= end {
-        settings::unset(tx, "fsck_host").await?;
-        settings::set(tx, "fsck_stop_time", &now.secs().to_string()).await?;
-        return Ok(None);
-    }
-    let most = match settings::number_of(tx, "queue_size_for_fsck").await? {
-        0 => QUEUE,
-        most => most,
-    };
-    if work::length(tx, Kind::Fsck, most).await? >= most {
-        return Ok(None);
-    }
-    let rate = match settings::number_of(tx, "queue_rate_for_fsck").await? {
-        0 => RATE,
-        rate => rate.min(RATE_MAX),
-    };
-    let range = Range {
-        after,
-        // Behind the last file there may be orphans.
-        last: meta::range_end(tx, after, end, rate).await?.unwrap_or(end),
-        until: now.after(queues::CLAIM).secs(),
-    };
-    meta::range_queued(tx, range).await?;
-    settings::set(tx, "fsck_highest_fid_checked", &range.last.to_string()).await?;
-    Ok(Some(range))
-}
-
-/// Queues copies of what is no file for deletion, on record so that they are found.
-async fn orphans_given_up(tx: &mut Tx, orphans: &[(Fid, DevId)], now: Timestamp) -> Result<usize, Error> {
-    let fids: BTreeSet<Fid> = orphans.iter().map(|(fid, _)| *fid).collect();
-    let fids: Vec<Fid> = fids.into_iter().collect();
-    let present = files::files_present(tx, &fids).await?;
-    let lost: Vec<(Fid, DevId)> = orphans
-        .iter()
-        .filter(|(fid, _)| !present.contains(fid))
-        .copied()
-        .collect();
-    replicas::add(tx, &lost).await?;
-    let fids: Vec<Fid> = fids.into_iter().filter(|fid| !present.contains(fid)).collect();
-    queues::delete(tx, &fids, now.after(ORPHAN_AGE)).await?;
-    let findings = lost.iter().map(|(fid, device)| Finding {
-        fid: *fid,
-        code: FsckCode::Orphan,
-        device: Some(*device),
-    });
-    meta::logged(tx, &findings.collect::<Vec<_>>(), now).await?;
-    Ok(lost.len())
 }
