@@ -1,6 +1,6 @@
 //! Looks at one copy of a file, on whatever node it is: how large it is, what its bytes are.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::{
     StreamExt as _,
@@ -25,16 +25,33 @@ pub(crate) struct Expected {
     /// Its bytes.
     pub(crate) size: u64,
     /// A digest to read it by, where one is known.
-    pub(crate) digest: Option<(HashType, Vec<u8>)>,
+    pub(crate) digest: Option<Known>,
 }
 
-/// A digest of a file that is on record: what S3 knows of its object, or table `checksum`.
-pub(crate) async fn digest_known(tx: &mut Tx, fid: Fid) -> Result<Option<(HashType, Vec<u8>)>, Error> {
-    if let Some(crc64) = files::digests_known(tx, &[fid]).await?.remove(&fid) {
-        return Ok(Some((HashType::Crc64Nvme, crc64.to_vec())));
-    }
-    let kept = fsck::checksums_of(tx, &[fid]).await?.remove(&fid);
-    Ok(kept.and_then(|(hash, bytes)| Some((hash?, bytes))))
+/// A digest of a file that is on record.
+pub(crate) type Known = (HashType, Vec<u8>);
+
+/// Digests of files that are on record: what S3 knows of an object, else what table `checksum` has.
+pub(crate) async fn digests_known(tx: &mut Tx, fids: &[Fid]) -> Result<BTreeMap<Fid, Known>, Error> {
+    let crcs = files::digests_known(tx, fids).await?;
+    let left: Vec<Fid> = fids
+        .iter()
+        .copied()
+        .filter(|fid| !crcs.contains_key(fid))
+        .collect();
+    let kept = fsck::checksums_of(tx, &left).await?;
+    let kept = kept
+        .into_iter()
+        .filter_map(|(fid, (hash, bytes))| Some((fid, (hash?, bytes))));
+    let crcs = crcs
+        .into_iter()
+        .map(|(fid, crc64)| (fid, (HashType::Crc64Nvme, crc64.to_vec())));
+    Ok(crcs.chain(kept).collect())
+}
+
+/// The digest of one file.
+pub(crate) async fn digest_known(tx: &mut Tx, fid: Fid) -> Result<Option<Known>, Error> {
+    Ok(digests_known(tx, &[fid]).await?.remove(&fid))
 }
 
 /// The bytes of one copy, digested.

@@ -7,7 +7,7 @@ use mogul_tracker::{
     Error,
     command::fsck::FsckReset,
     error::RunError,
-    jobs::{Job, Next, delete::Delete, expire::Expire, fsck::Fsck, reaper::Reaper},
+    jobs::{Job, Next, delete::Delete, digest::Digest, expire::Expire, fsck::Fsck, reaper::Reaper},
     meta::{Sql, sql::sql},
     model::{DeviceStatus, FsckScope},
 };
@@ -27,6 +27,8 @@ const NO_BLOCKS: Sql = sql("delete from mogul_fid_block");
 const SETTING: Sql = sql("insert into server_settings (field, value) values (?, ?)");
 const CLASS: Sql =
     sql("insert into class (dmid, classid, classname, mindevcount, hashtype) values (?, 0, 'default', 2, 1)");
+const UNDIGESTED: Sql = sql("update mogul_object set crc64 = null where fid = ?");
+const KEPT: Sql = sql("insert into checksum (fid, hashtype, checksum) values (?, 1, ?)");
 const CHECKSUM: Sql = sql("select hashtype, checksum from checksum where fid = ?");
 const QUEUED: Sql = sql("select fid from file_to_queue order by fid limit 1000");
 const SUSPECT: Sql =
@@ -375,6 +377,31 @@ async fn rot_is_found_when_copies_are_read() {
     world.replicate().await;
     assert_eq!(fs::read(world.path(dev(2), fid)).unwrap(), b"bytes");
     assert_eq!(world.fsck().await, []);
+}
+
+#[tokio::test]
+async fn a_sole_copy_that_is_not_what_its_checksum_says_is_not_multiplied() {
+    // A client of MogileFS gave the MD5, and S3 has not digested the file yet.
+    let md5 = b"\x4b\x3a\x62\x18\xbb\x3e\x3a\x73\x03\xe8\xa1\x71\xa6\x0f\xcf\x92";
+    for (bytes, copies) in [(&b"bytes"[..], 2), (&b"bitts"[..], 1)] {
+        let world = World::new(&[&[1], &[2]]).await;
+        world.put_degraded("key", b"bytes", 1).await;
+        let object = world.object("key").await;
+        world.run_sql(&UNDIGESTED, vec![object.fid.into()]).await;
+        world
+            .run_sql(&KEPT, vec![object.fid.into(), md5.to_vec().into()])
+            .await;
+        fs::write(world.path(object.replicas[0], object.fid), bytes).unwrap();
+
+        for _ in 0..3 {
+            world.replicate().await;
+            world.run(Digest::new(&world.tracker)).await;
+            world.clock.advance(Duration::from_mins(10));
+        }
+
+        assert_eq!(world.on_disk(object.fid).len(), copies, "{bytes:?}");
+        assert_eq!(world.object("key").await.replicas.len(), copies, "{bytes:?}");
+    }
 }
 
 #[tokio::test]

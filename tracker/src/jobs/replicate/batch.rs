@@ -19,6 +19,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::{End, Lanes, Replicate, Work};
 use crate::{
     Error, Tracker,
+    inspect::{Known, digests_known},
     jobs::{Done, JobName, Next},
     meta::{
         Tx,
@@ -50,7 +51,7 @@ pub(super) struct Batch {
     claims: Vec<Claim>,
     held: Arc<Held>,
     files: BTreeMap<Fid, FileRow>,
-    digests: BTreeMap<Fid, [u8; 8]>,
+    digests: BTreeMap<Fid, Known>,
     replicas: BTreeMap<Fid, Vec<DevId>>,
     began: Timestamp,
 }
@@ -108,7 +109,7 @@ impl Batch {
             claims,
             held,
             files,
-            digests: files::digests_known(&mut tx, &fids).await?,
+            digests: digests_known(&mut tx, &fids).await?,
             replicas: replicas::replicas_of(&mut tx, &fids).await?,
             began: now,
         }))
@@ -124,7 +125,7 @@ impl Batch {
                 claim,
                 held: Arc::clone(&self.held),
                 file,
-                crc64: self.digests.remove(&claim.fid),
+                digest: self.digests.remove(&claim.fid),
                 on: self.replicas.remove(&claim.fid).unwrap_or_default(),
                 made: Vec::new(),
                 sound: Vec::new(),

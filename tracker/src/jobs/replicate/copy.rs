@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::StreamExt;
 use mogul_storage::{
-    DevFid, DevId, Fid, NodeError,
+    DevFid, DevId, Fid, HashType, NodeError,
     download::{BadCopy, Download, DownloadError, Fault, Source, download},
     pull::Pull,
     upload::{Target, Upload, UploadError, upload},
@@ -20,6 +20,7 @@ use super::{Replicate, Work, batch::recorded, lanes};
 use crate::{
     Error,
     error::chain,
+    inspect::{Known, digest_known},
     jobs::JobName,
     meta::files::{self, FileRow},
     view::ClusterView,
@@ -28,7 +29,8 @@ use crate::{
 /// A file that is to be copied.
 pub(super) struct Load<'a> {
     pub(super) file: FileRow,
-    pub(super) crc64: Option<[u8; 8]>,
+    /// What its bytes must be, where that is known.
+    pub(super) digest: Option<&'a Known>,
     /// Devices that have a copy.
     pub(super) on: &'a [DevId],
 }
@@ -57,11 +59,21 @@ pub enum Copied {
     FileGone,
 }
 
+impl Load<'_> {
+    /// What is checked of the bytes on their way.
+    fn crc64(&self) -> Option<[u8; 8]> {
+        match self.digest {
+            Some((HashType::Crc64Nvme, bytes)) => bytes.as_slice().try_into().ok(),
+            Some(_) | None => None,
+        }
+    }
+}
+
 impl Work {
     pub(super) fn load(&self) -> Load<'_> {
         Load {
             file: self.file,
-            crc64: self.crc64,
+            digest: self.digest.as_ref(),
             on: &self.on,
         }
     }
@@ -70,13 +82,14 @@ impl Work {
 impl Replicate {
     /// Copies a file to a device.
     ///
-    /// The whole is checked against its CRC, where one is known, before the target is told that it is whole. Copies that
-    /// turn out bad are reported.
+    /// The whole is checked against its CRC, where one is known, before the target is told that it is whole; where only another
+    /// digest is known, a copy is read before it is copied. Copies that turn out bad are reported.
     pub(super) async fn carry(&self, load: &Load<'_>, view: &ClusterView, target: DevId) -> Carried {
         let Some(node) = self.0.nodes().get(target) else {
             return Carried::TargetFailed;
         };
         let sources = self.sources(view, load.on);
+        let sources = self.as_known(load, sources).await;
         if sources.is_empty() {
             return Carried::NoSource;
         }
@@ -89,6 +102,33 @@ impl Replicate {
             self.0.lanes().count(size);
         }
         carried
+    }
+
+    /// A copy that is what table `checksum` says, where nothing better is known of the file; else all.
+    async fn as_known(&self, load: &Load<'_>, sources: Vec<Source>) -> Vec<Source> {
+        let Some((hash, expected)) = load.digest.filter(|_| load.crc64().is_none()) else {
+            return sources;
+        };
+        for source in sources {
+            let (fid, device) = (load.file.fid, source.device);
+            match self.0.digest_of(DevFid { device, fid }, *hash).await {
+                Ok(digest) if digest.bytes == *expected => return vec![source],
+                Ok(_) => {
+                    let fault = Fault::Rotten;
+                    self.0.report_bad_copy(BadCopy { fid, device, fault }).await;
+                }
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(
+                        fid = fid.get(),
+                        devid = device.get(),
+                        error,
+                        "a copy was not read"
+                    );
+                }
+            }
+        }
+        Vec::new()
     }
 
     async fn carried(
@@ -133,7 +173,7 @@ impl Replicate {
                 from: self.address(view, device)?,
                 device,
                 size,
-                crc64: load.crc64,
+                crc64: load.crc64(),
                 bytes_per_second: lanes::bandwidth(view),
             };
             match target.node.pull(at, &pull).await {
@@ -183,11 +223,11 @@ impl Replicate {
     pub(crate) async fn copy_one(&self, fid: Fid, from: DevId, to: DevId) -> Result<Copied, Error> {
         let mut tx = self.0.db().reader().await?;
         let file = files::files_by_fid(&mut tx, &[fid]).await?.remove(&fid);
-        let crc64 = files::digests_known(&mut tx, &[fid]).await?.remove(&fid);
+        let digest = digest_known(&mut tx, fid).await?;
         drop(tx);
         let load = Load {
             file: file.ok_or(Error::UnknownKey)?,
-            crc64,
+            digest: digest.as_ref(),
             on: &[from],
         };
         match self.carry(&load, &self.0.view(), to).await {
@@ -249,7 +289,7 @@ async fn stream(
         size: load.file.size,
         first: 0,
         length: load.file.size,
-        crc64: load.crc64,
+        crc64: load.crc64(),
         latencies: None,
     };
     let body = download(request, move |copy| {

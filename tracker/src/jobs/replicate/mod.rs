@@ -22,6 +22,7 @@ use self::{batch::Batch, copy::Carried};
 use super::{Done, Job, JobName, Next, Pace};
 use crate::{
     Error, Tracker,
+    inspect::Known,
     meta::{
         files::{self, FileRow},
         lock::Held,
@@ -57,7 +58,8 @@ struct Work {
     /// What makes it so.
     held: Arc<Held>,
     file: FileRow,
-    crc64: Option<[u8; 8]>,
+    /// What its bytes must be, where that is known.
+    digest: Option<Known>,
     /// Devices that have a copy, on record or not yet.
     on: Vec<DevId>,
     /// Those of them that are not on record yet.

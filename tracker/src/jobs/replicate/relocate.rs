@@ -7,6 +7,7 @@ use mogul_storage::DevId;
 use super::{CHANGES_MAX, Copied, Replicate, Rule, Work, copy::Carried, spare::Dropped};
 use crate::{
     Error,
+    inspect::digest_known,
     meta::{files, lock::Held, queues::Claim},
     policy::{Advice, Situation},
     refresh::policy_of,
@@ -38,9 +39,7 @@ impl Replicate {
         let file = files::files_by_fid(&mut tx, &[claim.fid])
             .await?
             .remove(&claim.fid);
-        let crc64 = files::digests_known(&mut tx, &[claim.fid])
-            .await?
-            .remove(&claim.fid);
+        let digest = digest_known(&mut tx, claim.fid).await?;
         drop(tx);
         let Some(file) = file else {
             return Ok((Relocated::Gone, claim));
@@ -51,7 +50,7 @@ impl Replicate {
             claim,
             held,
             file,
-            crc64,
+            digest,
             on: Vec::new(),
             made: Vec::new(),
             sound: Vec::new(),
