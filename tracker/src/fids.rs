@@ -24,7 +24,7 @@ use crate::{
     clock::Clock,
     error::chain,
     jobs::{JobName, Wakes},
-    meta::{Db, fid_blocks, queues, replicas, tempfiles},
+    meta::{Db, deletions, fid_blocks, replicas, tempfiles},
 };
 
 /// Fids of one block: at ten thousand objects a second a new one is needed every tenth of a second, and a sweep after a
@@ -257,7 +257,7 @@ impl FidPool {
                 });
                 replicas::add(tx, &copies.collect::<Vec<_>>()).await?;
                 let fids: Vec<Fid> = orphans.iter().filter(lost).map(|orphan| orphan.fid).collect();
-                queues::delete(tx, &fids, now).await
+                deletions::delete(tx, &fids, now).await
             })
         })
         .await?;

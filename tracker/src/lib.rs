@@ -142,7 +142,8 @@ impl Tracker {
             Box::pin(async move {
                 match sharing {
                     Sharing::Alone => {
-                        meta::queues::unclaim(tx, now).await?;
+                        meta::queues::unclaim(tx).await?;
+                        meta::deletions::unclaim(tx, now).await?;
                         meta::scrub::scrubs_unclaimed(tx, now).await?;
                         meta::segments::joins_unclaimed(tx, now).await
                     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Error, Tracker, meta::queues};
+use crate::{Error, Tracker, meta::backlog};
 
 /// Fids that wait for a job, whether they are due or put off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl Tracker {
     /// # Errors
     /// [`Error::Database`].
     pub async fn replication_lag(&self) -> Result<Duration, Error> {
-        queues::replicate_lag(&mut self.db().reader().await?, self.now()).await
+        backlog::replicate_lag(&mut self.db().reader().await?, self.now()).await
     }
 
     /// Counts what waits in the queues.
@@ -29,7 +29,7 @@ impl Tracker {
     /// # Errors
     /// [`Error::Database`].
     pub async fn backlog(&self) -> Result<Backlog, Error> {
-        let [to_replicate, to_delete, to_join] = queues::lengths(&mut self.db().reader().await?).await?;
+        let [to_replicate, to_delete, to_join] = backlog::lengths(&mut self.db().reader().await?).await?;
         Ok(Backlog {
             to_replicate,
             to_delete,

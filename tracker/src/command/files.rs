@@ -8,7 +8,7 @@ use crate::{
     Error, Tracker,
     fids::Lease,
     jobs::JobName,
-    meta::{queues, replicas},
+    meta::{deletions, replicas},
     model::Class,
     placement::{self, Wish},
     refresh::policy_of,
@@ -122,7 +122,7 @@ impl Tracker {
                     let (left, _owned) = (left.clone(), lease.clone());
                     Box::pin(async move {
                         replicas::add(tx, &left).await?;
-                        queues::delete(tx, &[fid], now).await
+                        deletions::delete(tx, &[fid], now).await
                     })
                 })
                 .await?;

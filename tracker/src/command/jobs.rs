@@ -11,7 +11,7 @@ use crate::{
     command::{drain, scrub},
     jobs::{JobName, JobStatus},
     meta::{
-        Tx, digests, queues, scrub as scrubs, settings,
+        Tx, backlog, digests, scrub as scrubs, settings,
         work::{self, Kind},
     },
     view::ClusterView,
@@ -106,7 +106,7 @@ impl Tracker {
     /// [`Error::Database`].
     pub async fn backlogs(&self) -> Result<BTreeMap<JobName, u64>, Error> {
         let mut tx = self.db().reader().await?;
-        let [to_replicate, to_delete, to_join] = queues::lengths(&mut tx).await?;
+        let [to_replicate, to_delete, to_join] = backlog::lengths(&mut tx).await?;
         Ok(BTreeMap::from([
             (JobName::Replicate, to_replicate),
             (JobName::Delete, to_delete),

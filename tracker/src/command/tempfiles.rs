@@ -16,9 +16,10 @@ use crate::{
     jobs::JobName,
     meta::{
         committer::{Committed, NewObject, Origin, Replaced, Replication},
+        deletions,
         encoding::hash_number,
         objects::ObjectRow,
-        queues::{self, Leftover},
+        queues::Leftover,
         replicas,
         tempfiles::{self, NewTempfile, Tempfile},
     },
@@ -323,7 +324,7 @@ impl Tracker {
                 tempfiles::forget(tx, &[fid]).await?;
                 if tempfiles::accounted_for(tx, &[fid]).await?.is_empty() {
                     replicas::add(tx, &copies).await?;
-                    queues::delete(tx, &[fid], now).await?;
+                    deletions::delete(tx, &[fid], now).await?;
                 }
                 Ok(())
             })

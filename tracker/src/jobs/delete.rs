@@ -20,11 +20,7 @@ use super::{Done, Job, JobName, Next};
 use crate::{
     Error, Tracker,
     error::chain,
-    meta::{
-        Tx, checksums, files,
-        queues::{self, Claim},
-        replicas, tempfiles,
-    },
+    meta::{Tx, checksums, deletions, files, queues::Claim, replicas, tempfiles},
     model::{DeviceStatus, Timestamp},
     view::ClusterView,
 };
@@ -155,7 +151,7 @@ impl Job for Delete {
 
     async fn step(&mut self) -> Result<Next, Error> {
         let now = self.0.now();
-        if !queues::delete_due(&mut self.0.db().reader().await?, now).await? {
+        if !deletions::delete_due(&mut self.0.db().reader().await?, now).await? {
             return Ok(Next::Idle);
         }
         let claim = self.0.db().write(move |tx| Box::pin(claim(tx, now)));
@@ -183,12 +179,12 @@ impl Job for Delete {
 ///
 /// A fid that is a file is nobody's to delete, whoever queued it: its row goes.
 async fn claim(tx: &mut Tx, now: Timestamp) -> Result<(Vec<Claim>, Vec<(Fid, DevId)>), Error> {
-    let mut claims = queues::claim_delete(tx, now, BATCH).await?;
+    let mut claims = deletions::claim_delete(tx, now, BATCH).await?;
     let fids: Vec<Fid> = claims.iter().map(|claim| claim.fid).collect();
     let present = files::files_present(tx, &fids).await?;
     if !present.is_empty() {
         tracing::error!(fids = ?present, "files in use were queued for deletion and are kept");
-        queues::delete_done(tx, &present.iter().copied().collect::<Vec<_>>()).await?;
+        deletions::delete_done(tx, &present.iter().copied().collect::<Vec<_>>()).await?;
         claims.retain(|claim| !present.contains(&claim.fid));
     }
     let fids: Vec<Fid> = claims.iter().map(|claim| claim.fid).collect();
@@ -213,7 +209,7 @@ impl Outcome {
     /// fid stays in the queue and is due at once.
     async fn record(&self, tx: &mut Tx) -> Result<(), Error> {
         let claimed: Vec<Fid> = self.claims.iter().map(|claim| claim.fid).collect();
-        queues::delete_held(tx, &claimed).await?;
+        deletions::delete_held(tx, &claimed).await?;
         let tried: BTreeSet<(Fid, DevId)> = self
             .fates
             .iter()
@@ -243,7 +239,7 @@ impl Outcome {
         replicas::forget_all(tx, &gone).await?;
         checksums::forget(tx, &gone).await?;
         tempfiles::forget(tx, &gone).await?;
-        queues::delete_done(tx, &gone).await?;
+        deletions::delete_done(tx, &gone).await?;
         self.put_off(tx, &left).await
     }
 
@@ -262,7 +258,7 @@ impl Outcome {
             waits.entry(until).or_default().push(claim.fid);
         }
         for ((at, failcount), fids) in waits {
-            queues::delete_later(tx, &fids, at, failcount).await?;
+            deletions::delete_later(tx, &fids, at, failcount).await?;
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::{
     Error, Tracker,
     command::settings::upload_age_max,
     meta::{
-        Tx, files, fsck, lock, queues, replicas, tempfiles,
+        Tx, deletions, files, fsck, lock, replicas, tempfiles,
         uploads::{self, UploadState},
     },
     model::Timestamp,
@@ -102,7 +102,7 @@ impl Job for Expire {
         let expired = self.tracker.db().write(move |tx| {
             Box::pin(async move {
                 let tempfiles = tempfiles_given_up(tx, now).await?;
-                let queued = queues::old_queues_moved(tx, now, BATCH).await?;
+                let queued = deletions::old_queues_moved(tx, now, BATCH).await?;
                 let uploads = uploads::uploads_forgotten(tx, now.before(UPLOAD_MEMORY), BATCH).await?;
                 Ok([tempfiles, queued, uploads])
             })
@@ -146,7 +146,7 @@ async fn tempfiles_given_up(tx: &mut Tx, now: Timestamp) -> Result<usize, Error>
     let copies = lost().flat_map(|(fid, devices)| devices.iter().map(move |device| (*fid, *device)));
     replicas::add(tx, &copies.collect::<Vec<_>>()).await?;
     let given_up: Vec<Fid> = lost().map(|(fid, _)| *fid).collect();
-    queues::delete(tx, &given_up, now).await?;
+    deletions::delete(tx, &given_up, now).await?;
     tempfiles::forget(tx, &fids).await?;
     Ok(fids.len())
 }

@@ -31,6 +31,7 @@ use crate::{
     meta::{
         Tx,
         committer::Replication,
+        deletions,
         files::{self, FileRow},
         queues, replicas,
         segments::{self, JoinClaim, Piece, Urgency},
@@ -371,6 +372,6 @@ async fn given(tx: &mut Tx, fid: Fid, devices: &[DevId]) -> Result<(), Error> {
 
 /// Queues a fid that is no object any more for deletion, and ends its join.
 async fn gone(tx: &mut Tx, fid: Fid, now: Timestamp) -> Result<(), Error> {
-    queues::delete(tx, &[fid], now).await?;
+    deletions::delete(tx, &[fid], now).await?;
     segments::join_done(tx, fid).await
 }

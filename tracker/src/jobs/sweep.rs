@@ -12,9 +12,9 @@ use super::{Done, Job, JobName, Next};
 use crate::{
     Error, Sharing, Tracker,
     meta::{
-        Tx,
+        Tx, deletions,
         fid_blocks::{self, FidBlock},
-        queues, replicas, tempfiles,
+        replicas, tempfiles,
     },
     model::{DeviceStatus, Timestamp},
 };
@@ -200,5 +200,5 @@ async fn give_up(tx: &mut Tx, fids: &[Fid], device: DevId, now: Timestamp) -> Re
         .collect();
     let copies: Vec<_> = strays.iter().map(|fid| (*fid, device)).collect();
     replicas::add(tx, &copies).await?;
-    queues::delete(tx, &strays, now).await
+    deletions::delete(tx, &strays, now).await
 }

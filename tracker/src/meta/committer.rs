@@ -19,7 +19,7 @@ use mogul_storage::{DevId, Fid};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Db, Tx, checksums, digests, domains, files,
+    Db, Tx, checksums, deletions, digests, domains, files,
     files::NewFile,
     objects::{self, ObjectRow},
     queues::{self, Leftover},
@@ -272,7 +272,7 @@ async fn objects_written(tx: &mut Tx, group: &[NewObject]) -> Result<Vec<Result<
         .filter(|object| !decided.foreign.contains(&object.row.fid));
     let copies = ours.flat_map(|object| object.devices.iter().map(|device| (object.row.fid, *device)));
     replicas::add(tx, &copies.collect::<Vec<_>>()).await?;
-    queues::delete(tx, &decided.given_up, now).await?;
+    deletions::delete(tx, &decided.given_up, now).await?;
 
     let winners: Vec<_> = decided.winners.values().collect();
     let new_files: Vec<_> = winners.iter().map(|(object, _)| new_file(object)).collect();

@@ -6,9 +6,9 @@ use std::time::Duration;
 use mogul_storage::Fid;
 
 use super::{
-    Sql, Tx, Value,
+    Sql, Tx, Value, deletions,
     ids::{LIST_MAX, fid_of, number_of},
-    queues, segments,
+    segments,
     sql::sql,
 };
 use crate::{
@@ -202,7 +202,7 @@ async fn forget(tx: &mut Tx, fids: &[Fid], delete_at: Timestamp) -> Result<(), E
     for statement in [&FORGET_FILES, &FORGET_OBJECTS, &FORGET_CHECKSUMS] {
         tx.run_list(statement, fids.len(), values(fids)).await?;
     }
-    queues::delete(tx, fids, delete_at).await
+    deletions::delete(tx, fids, delete_at).await
 }
 
 /// Fids as arguments.

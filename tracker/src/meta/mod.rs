@@ -12,12 +12,14 @@ macro_rules! catalogue {
 }
 
 pub(crate) mod absences;
+pub(crate) mod backlog;
 pub(crate) mod buckets;
 pub(crate) mod checksums;
 pub(crate) mod classes;
 pub(crate) mod committer;
 pub mod create;
 pub mod db;
+pub(crate) mod deletions;
 pub(crate) mod devices;
 pub(crate) mod digests;
 pub(crate) mod domains;

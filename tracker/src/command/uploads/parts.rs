@@ -10,7 +10,7 @@ use crate::{
     meta::{
         Tx,
         committer::Replication,
-        domains,
+        deletions, domains,
         files::{self, NewFile},
         queues, replicas,
         uploads::{self, StoredPart, UploadState},
@@ -102,7 +102,7 @@ async fn recorded(
         && upload.is_some_and(|it| it.state == UploadState::Open && it.upload.domain == class.domain);
     let now = stored.part.modified;
     if !open {
-        queues::delete(tx, &[stored.fid], now).await?;
+        deletions::delete(tx, &[stored.fid], now).await?;
         return Ok(Fate::GivenUp);
     }
     replaced(tx, request, now).await?;

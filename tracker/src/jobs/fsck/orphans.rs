@@ -11,7 +11,7 @@ use mogul_storage::{DevId, Fid};
 use super::Fsck;
 use crate::{
     Error,
-    meta::{Tx, fid_blocks, files, fsck as meta, queues, replicas},
+    meta::{Tx, deletions, fid_blocks, files, fsck as meta, replicas},
     model::{Finding, FsckCode, Timestamp},
 };
 
@@ -63,7 +63,7 @@ async fn orphans_given_up(tx: &mut Tx, orphans: &[(Fid, DevId)], now: Timestamp)
         .collect();
     replicas::add(tx, &lost).await?;
     let fids: Vec<Fid> = fids.into_iter().filter(|fid| !present.contains(fid)).collect();
-    queues::delete(tx, &fids, now.after(ORPHAN_AGE)).await?;
+    deletions::delete(tx, &fids, now.after(ORPHAN_AGE)).await?;
     let findings = lost.iter().map(|(fid, device)| Finding {
         fid: *fid,
         code: FsckCode::Orphan,

@@ -22,7 +22,7 @@ use crate::{
     inspect::{Known, digests_known},
     jobs::{Done, JobName, Next},
     meta::{
-        Tx,
+        Tx, deletions,
         files::{self, FileRow},
         lock::Held,
         queues::{self, Claim, END_OF_TIME, Leftover},
@@ -305,6 +305,6 @@ pub(super) async fn recorded(tx: &mut Tx, made: &[(Fid, DevId)], now: Timestamp)
     replicas::add(tx, made).await?;
     let (there, gone): (Vec<Fid>, Vec<Fid>) = fids.into_iter().partition(|fid| there.contains(fid));
     files::devcounts_updated(tx, &there).await?;
-    queues::delete(tx, &gone, now).await?;
+    deletions::delete(tx, &gone, now).await?;
     Ok(gone.len())
 }

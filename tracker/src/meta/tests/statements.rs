@@ -4,18 +4,20 @@ use std::collections::BTreeSet;
 
 use super::engines::for_each_engine;
 use crate::meta::{
-    Sql, absences, buckets, checksums, classes, create, devices, digests, domains, fid_blocks, files, fsck,
-    hosts, listing, lock, lookup, marks, migrate, objects, queues, replicas, scrub, segments, settings,
-    tempfiles, tokens, uploads, users, work,
+    Sql, absences, backlog, buckets, checksums, classes, create, deletions, devices, digests, domains,
+    fid_blocks, files, fsck, hosts, listing, lock, lookup, marks, migrate, objects, queues, replicas, scrub,
+    segments, settings, tempfiles, tokens, uploads, users, work,
 };
 
 /// The statements of each module, by the name of its file.
 const CATALOGUE: &[(&str, &[(&str, Sql)])] = &[
     ("absences.rs", absences::STATEMENTS),
+    ("backlog.rs", backlog::STATEMENTS),
     ("buckets.rs", buckets::STATEMENTS),
     ("checksums.rs", checksums::STATEMENTS),
     ("classes.rs", classes::STATEMENTS),
     ("create.rs", create::STATEMENTS),
+    ("deletions.rs", deletions::STATEMENTS),
     ("devices.rs", devices::STATEMENTS),
     ("digests.rs", digests::STATEMENTS),
     ("domains.rs", domains::STATEMENTS),
