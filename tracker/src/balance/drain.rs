@@ -23,7 +23,7 @@ pub struct Drain {
     pub bytes: u64,
     /// The last fid of the present pass that was queued.
     pub last: Option<Fid>,
-    /// Why the last copy that could not be moved was not.
+    /// Why the last copy that could not be moved was not, or what the device waits for.
     pub refusal: Option<String>,
     /// When nothing was left; 0 before.
     pub ended: i64,

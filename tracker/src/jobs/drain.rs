@@ -30,6 +30,9 @@ const BATCH: usize = 500;
 /// Queued copies of a device beyond which no more are: enough for the movers, and little to forget when a drain is cancelled.
 const AHEAD: u64 = 1_000;
 
+/// Why a device is not empty on which there are no files any more.
+const OF_NO_FILE: &str = "what is left is of no file and is deleted when its time is up";
+
 /// The job.
 #[derive(Clone)]
 pub struct Drains(Tracker);
@@ -158,6 +161,13 @@ async fn pass_ended(
     drain.last = None;
     if !replicas::replicas_on(tx, device, 1).await?.is_empty() {
         // What is being deleted is on record, too, and goes by itself.
+        let of_files = replicas::files_on(tx, device, Age::Oldest, None, 1).await?;
+        let waits = drain.refusal.as_deref() == Some(OF_NO_FILE);
+        match (of_files.is_empty(), waits) {
+            (true, _) => drain.refusal = Some(OF_NO_FILE.to_owned()),
+            (false, true) => drain.refusal = None,
+            (false, false) => {}
+        }
         drain.files = drain.moved.saturating_add(replicas::count_on(tx, device).await?);
         return Ok(Found::Nothing);
     }

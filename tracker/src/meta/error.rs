@@ -85,8 +85,10 @@ pub enum DbError {
         /// The newest that this program knows.
         known: i64,
     },
-    /// The database is of a MogileFS before schema version 17.
-    #[error("the database has MogileFS schema version {0}; upgrade it to 17 with mogdbsetup first")]
+    /// The database is of a MogileFS before schema version 15.
+    #[error(
+        "the database has MogileFS schema version {0}; upgrade it to 17 with the mogdbsetup of MogileFS 2.73 first"
+    )]
     OlderSchema(i64),
     /// A setting that must be a number is not.
     #[error("server_settings has {setting} `{value}`, which is not a number")]

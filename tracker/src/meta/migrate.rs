@@ -20,6 +20,13 @@ const AUTO_DEAD_AFTER_SECONDS: &str = "3600";
 /// The version of MogileFS's tables that mogul works on.
 const MOGILEFS_VERSION: i64 = 17;
 
+/// The versions that lack nothing but hosts in state `readonly` (mogilefs.md §17.1).
+const WITHOUT_READONLY_HOSTS: std::ops::RangeInclusive<i64> = 15..=16;
+const READONLY_HOSTS_POSTGRES: &str = "alter table host drop constraint if exists status; \
+     alter table host add constraint status check (status in ('alive', 'dead', 'down', 'readonly'))";
+const READONLY_HOSTS_MYSQL: &str =
+    "alter table host modify column status enum('alive', 'dead', 'down', 'readonly')";
+
 /// Where MogileFS records its version.
 const MOGILEFS_SETTING: &str = "schema_version";
 
@@ -82,6 +89,9 @@ pub(super) async fn migrate(db: &Db) -> Result<(), DbError> {
 async fn apply_missing(tx: &mut Tx) -> Result<(), DbError> {
     let known = i64::try_from(MIGRATIONS.len()).expect("a handful of migrations");
     let fresh = is_empty(tx).await?;
+    if !fresh {
+        upgrade_mogilefs(tx).await?;
+    }
     let applied = applied(tx).await?;
     if applied > known {
         return Err(DbError::NewerSchema {
@@ -110,6 +120,22 @@ async fn apply_missing(tx: &mut Tx) -> Result<(), DbError> {
         // A cluster that MogileFS has begun is used to waiting for its operator.
         settings::set(tx, AUTO_DEAD_AFTER, AUTO_DEAD_AFTER_SECONDS).await?;
     }
+    Ok(())
+}
+
+/// Brings a database of an earlier MogileFS to the version that mogul works on, as its own mogdbsetup would.
+async fn upgrade_mogilefs(tx: &mut Tx) -> Result<(), DbError> {
+    let found = number(tx, MOGILEFS_SETTING).await?;
+    let Some(found) = found.filter(|found| WITHOUT_READONLY_HOSTS.contains(found)) else {
+        return Ok(());
+    };
+    match tx.engine() {
+        Engine::Sqlite => {}
+        Engine::Postgres => tx.script(READONLY_HOSTS_POSTGRES).await?,
+        Engine::MySql => tx.script(READONLY_HOSTS_MYSQL).await?,
+    }
+    settings::set(tx, MOGILEFS_SETTING, &MOGILEFS_VERSION.to_string()).await?;
+    tracing::info!(found, to = MOGILEFS_VERSION, "MogileFS's tables were upgraded");
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use mogul_tracker::{
         drain::{DrainReport, DrainTarget},
     },
     jobs::{Job, JobName, Next, drain::Drains, reaper::Reaper, rebalance::Rebalance},
+    meta::{Sql, sql::sql},
     model::DeviceStatus,
 };
 
@@ -17,6 +18,9 @@ use crate::{
     engines::for_each_engine,
     world::{Mood, World, dev},
 };
+
+const STRAY: Sql = sql("insert into file_on (fid, devid) values (?, ?)");
+const NO_STRAY: Sql = sql("delete from file_on where fid = ? and devid = ?");
 
 fn device(number: u32) -> DrainTarget {
     DrainTarget::Device(DeviceRef {
@@ -217,6 +221,30 @@ async fn what_cannot_be_moved_is_told_and_moved_when_it_can_be() {
 
     assert_eq!(world.copies_left(1, &names).await, 0);
     assert_eq!(world.the_drain().await.drain.refusal, None);
+}
+
+#[tokio::test]
+async fn a_drain_says_when_what_is_left_is_of_no_file() {
+    let world = World::new(&[&[1], &[2], &[3]]).await;
+    let names = world.objects(5).await;
+    let nobody = vec![99_i64.into(), dev(1).into()];
+    world.run_sql(&STRAY, nobody.clone()).await;
+    world.tracker.drain(device(1)).await.unwrap();
+
+    world.move_on().await;
+    world.run(Drains::new(&world.tracker)).await;
+
+    assert_eq!(world.copies_left(1, &names).await, 0);
+    let report = world.the_drain().await;
+    assert_eq!(report.drain.left(), 1);
+    let refusal = report.drain.refusal.unwrap();
+    assert!(refusal.contains("of no file"), "{refusal}");
+
+    world.run_sql(&NO_STRAY, nobody).await;
+    world.move_on().await;
+    let drain = world.the_drain().await.drain;
+    assert!(drain.ended > 0);
+    assert_eq!(drain.refusal, None);
 }
 
 #[tokio::test]

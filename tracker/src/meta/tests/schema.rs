@@ -195,10 +195,41 @@ async fn a_newer_database_is_refused_with_what_to_do() {
             }
         ));
 
-        let older = migrate_with(&db, "schema_version", "16").await.unwrap_err();
-        assert!(matches!(older, DbError::OlderSchema(16)));
+        let older = migrate_with(&db, "schema_version", "14").await.unwrap_err();
+        assert!(matches!(older, DbError::OlderSchema(14)));
     })
     .await;
+}
+
+/// The tables of hosts as MogileFS had them before version 17.
+const OLD_HOSTS: Sql = sql("select 1")
+    .postgres(
+        "alter table host drop constraint status, \
+         add constraint status check (status in ('alive', 'dead', 'down'))",
+    )
+    .mysql("alter table host modify column status enum('alive', 'dead', 'down')");
+const READONLY_HOST: Sql =
+    sql("insert into host (hostid, status, hostname, hostip) values (1, 'readonly', 'h', '127.0.0.1')");
+
+#[tokio::test]
+async fn a_database_of_a_mogilefs_before_hosts_could_be_readonly_is_upgraded() {
+    for version in ["15", "16"] {
+        for_each_engine(async |db| {
+            db.write(|tx| Box::pin(async move { Ok(tx.rows(&OLD_HOSTS, vec![]).await?) }))
+                .await
+                .unwrap();
+
+            migrate_with(&db, "schema_version", version).await.unwrap();
+
+            db.write(|tx| Box::pin(async move { Ok(tx.run(&READONLY_HOST, vec![]).await?) }))
+                .await
+                .unwrap();
+            let mut reader = db.reader().await.unwrap();
+            let now = settings::value_of(&mut reader, "schema_version").await.unwrap();
+            assert_eq!(now.as_deref(), Some("17"));
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

@@ -87,10 +87,14 @@ async fn visit(host: &Host, devices: &[Device], usages: &mut Vec<Usage>) -> anyh
     let (status, _) = connection.fetch(&node, "/", USAGE_BYTES_MAX).await?;
     anyhow::ensure!(status.is_success(), "it answered {status}");
     let living = |device: &&Device| device.hostid == host.hostid && device.status != "dead";
+    let mut problems = Vec::new();
     for device in devices.iter().filter(living) {
         let path = format!("/dev{}/usage", device.devid);
         let (status, usage) = connection.fetch(&node, &path, USAGE_BYTES_MAX).await?;
-        anyhow::ensure!(status.is_success(), "{path}: it answered {status}");
+        if !status.is_success() {
+            problems.push(format!("{path}: it answered {status}"));
+            continue;
+        }
         let usage = String::from_utf8_lossy(&usage);
         usages.push(Usage {
             hostid: host.hostid,
@@ -101,6 +105,7 @@ async fn visit(host: &Host, devices: &[Device], usages: &mut Vec<Usage>) -> anyh
             utilization: device.utilization.clone(),
         });
     }
+    anyhow::ensure!(problems.is_empty(), "{}", problems.join("; "));
     Ok(())
 }
 

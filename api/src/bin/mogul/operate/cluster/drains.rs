@@ -109,11 +109,11 @@ fn line(drain: &Drain) -> String {
         "{host} dev{devid}: {left} left, {moved} moved{}",
         seconds.unwrap_or_default()
     );
-    if drain.stuck == 0 && drain.refusal.is_empty() {
-        return line;
+    match (drain.stuck, drain.refusal.as_str()) {
+        (0, "") => line,
+        (0, reason) => format!("{line}; {reason}"),
+        (stuck, reason) => format!("{line}; {stuck} could not be moved yet: {reason}"),
     }
-    let (stuck, refusal) = (drain.stuck, &drain.refusal);
-    format!("{line}; {stuck} could not be moved yet: {refusal}")
 }
 
 #[cfg(test)]
