@@ -2,11 +2,21 @@
 //!
 //! MD5 does 0.7 GB/s on one core, SHA-256 two: each slow digest has a lane of its own, a blocking thread that is borrowed
 //! while there is something to hash and never held while the body's sender is slow. Pieces queue up before a lane that is
-//! at work, up to a limit; then the body waits.
+//! at work, up to a limit; then the body waits. The thread takes the next pieces by itself: MD5 is what a body takes longest
+//! for, and would else rest until whoever reads the body has come round to start it again.
+
+use std::{
+    mem,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use bytes::Bytes;
-use std::mem;
-use tokio::task::JoinHandle;
+use futures_util::future::{Either, select};
+use tokio::{
+    sync::Notify,
+    task::{JoinError, JoinHandle},
+};
 
 use crate::digest::{Digests, HashType, Hasher};
 
@@ -18,13 +28,28 @@ pub(super) struct Lanes(Vec<Lane>);
 
 struct Lane {
     state: State,
-    waiting: Vec<Bytes>,
-    waiting_bytes: usize,
+    queue: Arc<Queue>,
 }
 
 enum State {
     Idle(Hasher),
     AtWork(JoinHandle<Hasher>),
+}
+
+/// What waits before a lane.
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    /// Rung when the lane has taken what waited.
+    taken: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    pieces: Vec<Bytes>,
+    bytes: usize,
+    /// Whether a thread takes what comes: it ends when it finds nothing.
+    attended: bool,
 }
 
 impl Lanes {
@@ -63,41 +88,71 @@ impl Lane {
     fn new(hashes: &[HashType]) -> Lane {
         Lane {
             state: State::Idle(Hasher::new(hashes)),
-            waiting: Vec::new(),
-            waiting_bytes: 0,
+            queue: Arc::default(),
         }
     }
 
     async fn push(&mut self, pieces: &[Bytes]) {
-        self.waiting.extend_from_slice(pieces);
-        self.waiting_bytes += pieces.iter().map(Bytes::len).sum::<usize>();
-        let at_work = match &self.state {
-            State::Idle(_) => false,
-            State::AtWork(work) => !work.is_finished(),
-        };
-        if !at_work || self.waiting_bytes > WAITING_MAX {
+        if !self.queue.add(pieces) {
             self.start().await;
+        }
+        while self.queue.is_full()
+            && let State::AtWork(work) = &mut self.state
+        {
+            let taken = pin!(self.queue.taken.notified());
+            if let Either::Left((done, _)) = select(work, taken).await {
+                self.state = State::Idle(hasher_of(done).await);
+            }
         }
     }
 
-    async fn finish(mut self) -> Digests {
-        self.start().await;
+    async fn finish(self) -> Digests {
+        // What waits has a thread that takes it, and ends behind it.
         take(self.state).await.finish()
     }
 
-    /// Starts on all that waits, once the work before is done.
+    /// Starts a thread, once the one before has ended.
     async fn start(&mut self) {
         // The empty hasher that stands in is never seen: nothing else runs while `self` is borrowed.
         let state = mem::replace(&mut self.state, State::Idle(Hasher::new(&[])));
         let mut hasher = take(state).await;
-        let pieces = mem::take(&mut self.waiting);
-        self.waiting_bytes = 0;
+        let queue = Arc::clone(&self.queue);
         self.state = State::AtWork(tokio::task::spawn_blocking(move || {
-            for piece in &pieces {
-                hasher.update(piece);
+            while let Some(pieces) = queue.take() {
+                for piece in &pieces {
+                    hasher.update(piece);
+                }
             }
             hasher
         }));
+    }
+}
+
+impl Queue {
+    /// Adds pieces; whether a thread takes them. If not, the caller starts one.
+    fn add(&self, pieces: &[Bytes]) -> bool {
+        let mut waiting = self.locked();
+        waiting.pieces.extend_from_slice(pieces);
+        waiting.bytes += pieces.iter().map(Bytes::len).sum::<usize>();
+        mem::replace(&mut waiting.attended, true)
+    }
+
+    /// Takes all that waits. After `None` the thread must end.
+    fn take(&self) -> Option<Vec<Bytes>> {
+        let mut waiting = self.locked();
+        waiting.attended = !waiting.pieces.is_empty();
+        waiting.bytes = 0;
+        self.taken.notify_one();
+        waiting.attended.then(|| mem::take(&mut waiting.pieces))
+    }
+
+    fn is_full(&self) -> bool {
+        self.locked().bytes > WAITING_MAX
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Waiting> {
+        // Nothing panics while it is held.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -105,11 +160,41 @@ impl Lane {
 async fn take(state: State) -> Hasher {
     match state {
         State::Idle(hasher) => hasher,
-        State::AtWork(work) => match work.await.map_err(tokio::task::JoinError::try_into_panic) {
-            Ok(hasher) => hasher,
-            Err(Ok(panic)) => std::panic::resume_unwind(panic),
-            // The runtime ends, and this future with it.
-            Err(Err(_)) => std::future::pending().await,
-        },
+        State::AtWork(work) => hasher_of(work.await).await,
+    }
+}
+
+/// The hasher that a thread gives back.
+async fn hasher_of(done: Result<Hasher, JoinError>) -> Hasher {
+    match done.map_err(JoinError::try_into_panic) {
+        Ok(hasher) => hasher,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        // The runtime ends, and this future with it.
+        Err(Err(_)) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_comes_while_lanes_are_at_work_is_digested_in_order_and_waits_up_to_a_limit() {
+        let all = [HashType::Md5, HashType::Sha256, HashType::Crc64Nvme];
+        let piece = |number: u8| Bytes::from(vec![number; 512 << 10]);
+        let mut lanes = Lanes::new(&all);
+        let mut whole = Hasher::new(&all);
+        for number in 0..100 {
+            lanes.push(&[piece(number)]).await;
+            whole.update(&piece(number));
+
+            assert!(lanes.0.iter().all(|lane| !lane.queue.is_full()));
+        }
+
+        let (found, expected) = (lanes.finish().await, whole.finish());
+
+        for hash in all {
+            assert_eq!(found.get(hash), expected.get(hash), "{hash:?}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use futures_util::{StreamExt, future, future::Either, stream::FuturesUnordered};
 use mogul_storage::{DevId, Fid};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{End, Lanes, Replicate, Work};
+use super::{End, Lanes, Replicate, Work, lanes::SMALL};
 use crate::{
     Error, Tracker,
     inspect::{Known, digests_known},
@@ -113,6 +113,11 @@ impl Batch {
             replicas: replicas::replicas_of(&mut tx, &fids).await?,
             began: now,
         }))
+    }
+
+    /// Whether it is done soon, and more files could have been in it: then the next waits for it ([`Lanes::turn`]).
+    pub(super) fn is_light(&self) -> bool {
+        self.claims.len() < BATCH && self.files.values().all(|file| file.size <= SMALL)
     }
 
     /// What there is to be done for each claim; nothing if the file was deleted.

@@ -6,9 +6,14 @@
 //! | `replicate_per_device` | 64 | copies at a time; a file of more than 256 KiB counts as eight |
 //! | `replicate_per_host` | 128 | the same for all devices of a host together |
 //! | `replicate_device_bandwidth` | 0 | bytes a second |
+//!
+//! And how small files come together: a step that has but a few small ones has the *turn* while it works. Another waits for that
+//! with what is queued meanwhile, so that its batch is as large as the load makes it: what a batch costs the database would else
+//! be spent on three or four files.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -16,11 +21,13 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::{Either, select};
 use mogul_storage::DevId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     Tracker,
+    clock::Clock,
     model::{HostId, Timestamp},
     view::ClusterView,
 };
@@ -35,8 +42,11 @@ pub(crate) const BANDWIDTH: &str = "replicate_device_bandwidth";
 /// Steps that copy large files at a time: one fewer than there are workers where nobody has changed that.
 const LONG_STEPS_MAX: usize = 3;
 
+/// How long a step waits for its turn: that of one whose device hangs does not end soon, and a new file is promised its copies.
+const TURN_MAX: Duration = Duration::from_millis(50);
+
 /// Files of up to so many bytes cost their syncs; larger ones cost their bytes.
-const SMALL: u64 = 256 << 10;
+pub(super) const SMALL: u64 = 256 << 10;
 /// As how many small files a larger one counts.
 const LARGE_COUNTS: u32 = 8;
 
@@ -45,6 +55,8 @@ const LARGE_COUNTS: u32 = 8;
 pub(crate) struct Lanes {
     /// For steps that have large files.
     long_steps: Arc<Semaphore>,
+    /// For the one step that has a few small files.
+    turn: Arc<Semaphore>,
     gates: Mutex<BTreeMap<Place, Gate>>,
     /// When each device may take the next bytes.
     free: Mutex<BTreeMap<DevId, Timestamp>>,
@@ -74,6 +86,7 @@ impl Default for Lanes {
     fn default() -> Lanes {
         Lanes {
             long_steps: Arc::new(Semaphore::new(LONG_STEPS_MAX)),
+            turn: Arc::new(Semaphore::new(1)),
             gates: Mutex::default(),
             free: Mutex::default(),
             copies: AtomicU64::new(0),
@@ -86,6 +99,19 @@ impl Lanes {
     /// The right of a step to copy large files, if there is one left.
     pub(super) fn long_step(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.long_steps).try_acquire_owned().ok()
+    }
+
+    /// Waits until no other step has the turn, and takes it; after [`TURN_MAX`] the step goes on without.
+    pub(super) async fn turn(&self, clock: &dyn Clock) -> Option<OwnedSemaphorePermit> {
+        if let Ok(turn) = Arc::clone(&self.turn).try_acquire_owned() {
+            return Some(turn);
+        }
+        let turn = pin!(Arc::clone(&self.turn).acquire_owned());
+        match select(turn, clock.sleep(TURN_MAX)).await {
+            // Nobody closes it.
+            Either::Left((turn, _)) => turn.ok(),
+            Either::Right(_) => None,
+        }
     }
 
     /// Waits until a file of `size` bytes may be copied between these devices.
@@ -177,6 +203,7 @@ fn number<T: std::str::FromStr>(view: &ClusterView, key: &str) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SystemClock;
 
     #[test]
     fn bytes_are_spread_over_time_on_each_device() {
@@ -189,6 +216,19 @@ mod tests {
         assert_eq!(lanes.reserve([one, three], second, now), second * 2);
         let later = now.after(second * 10);
         assert_eq!(lanes.reserve([one, two], second, later), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_step_waits_for_the_turn_of_another_and_goes_on_without_where_that_hangs() {
+        let lanes = Lanes::default();
+
+        let first = lanes.turn(&SystemClock).await;
+        assert!(first.is_some());
+        assert!(lanes.turn(&SystemClock).await.is_none());
+        let mut second = pin!(lanes.turn(&SystemClock));
+        assert!(futures_util::poll!(&mut second).is_pending());
+        drop(first);
+        assert!(second.await.is_some());
     }
 
     #[tokio::test]

@@ -295,8 +295,12 @@ impl Job for Replicate {
             Some(Urgency::Urgent) => Pace::Urgent,
             Some(Urgency::Ordinary) => Pace::AfterStep,
         };
-        match Batch::taken(&self.0, now).await? {
-            Some(batch) => self.work_off(batch).await,
+        let turn = self.0.lanes().turn(self.0.clock()).await;
+        match Batch::taken(&self.0, self.0.now()).await? {
+            Some(batch) => {
+                let _turn = turn.filter(|_| batch.is_light());
+                self.work_off(batch).await
+            }
             None => Ok(Next::Idle),
         }
     }

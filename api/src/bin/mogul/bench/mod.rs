@@ -91,6 +91,9 @@ pub(crate) struct BenchArgs {
     /// Certificates to trust instead of the machine's, PEM.
     #[arg(long, env = "AWS_CA_BUNDLE")]
     ca_file: Option<PathBuf>,
+    /// Do not sign the bodies, as SDKs do not over https: the server has no SHA-256 to compute.
+    #[arg(long)]
+    unsigned_payload: bool,
     /// The access key.
     #[arg(long, env = "AWS_ACCESS_KEY_ID", hide_env_values = true)]
     access_key: String,
@@ -158,7 +161,10 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
 
 /// Prepares, starts the workers, and adds up what they counted.
 async fn measure(args: &BenchArgs, store: &Store) -> anyhow::Result<Report> {
-    let payload = payload(args.size)?;
+    let mut payload = payload(args.size)?;
+    if args.unsigned_payload {
+        payload = payload.unsigned();
+    }
     prepare(args, store, &payload).await?;
     let (pace, printer) = Pace::start(args.duration);
     let plan = work::Plan {

@@ -296,7 +296,15 @@ impl Payload {
         }
     }
 
-    /// Hex SHA-256 of the whole.
+    /// The same, and nobody signs it: what SDKs send over https.
+    pub(crate) fn unsigned(self) -> Payload {
+        Payload {
+            sha256: "UNSIGNED-PAYLOAD".into(),
+            ..self
+        }
+    }
+
+    /// What is signed of the body: hex SHA-256 of the whole, or that it is not signed.
     pub(crate) fn sha256(&self) -> &str {
         &self.sha256
     }
