@@ -13,7 +13,7 @@ use mogul_tracker::{
         devices::{CreateDevice, DeviceChanges, DeviceRef, HostRef},
         hosts::{CreateHost, UpdateHost},
     },
-    jobs::replicate::Replicate,
+    jobs::{fsck::Fsck, replicate::Replicate},
     meta::sql::Engine,
     model::{Class, ClassName, DeviceStatus, DomainName, HostId, HostStatus, UserId},
     policy::PolicyText,
@@ -212,6 +212,31 @@ async fn whoever_copies_a_file_knows_its_class_as_it_was_changed_a_moment_ago() 
         let reclassed = world.tracker.reclass_file(world.domain, key("key"), much);
         reclassed.await.unwrap();
 
+        world.run(Replicate::new(&other)).await;
+
+        assert_eq!(world.object("key").await.replicas.len(), 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn fsck_judges_by_a_class_as_it_was_changed_a_moment_ago() {
+    for_each_engine(async |db| {
+        if db.engine() == Engine::Sqlite {
+            // It has one process.
+            return;
+        }
+        let world = World::on(db, &[&[1], &[2], &[3]]).await;
+        world.put("key", b"bytes").await;
+        let other = world.other().await;
+        let three = UpdateClass {
+            mindevcount: Some(3),
+            ..update("bucket", "default")
+        };
+        world.tracker.update_class(three).await.unwrap();
+        world.tracker.fsck_start().await.unwrap();
+
+        world.run(Fsck::new(&other)).await;
         world.run(Replicate::new(&other)).await;
 
         assert_eq!(world.object("key").await.replicas.len(), 3);

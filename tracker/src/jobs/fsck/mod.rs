@@ -168,6 +168,8 @@ impl Fsck {
         let nowhere: Vec<Fid> = nowhere.map(|file| file.file.fid).collect();
         let in_parts = segments::unjoined(&mut tx, &nowhere).await?;
         drop(tx);
+        let domains = recorded.iter().map(|file| file.file.domain).collect();
+        self.0.reread_domains(domains).await?;
         let classes = recorded.iter().map(|file| (file.file.domain, file.file.class));
         self.0.know_classes(classes).await?;
         let mut court = Court::new(&self.0, rules);
