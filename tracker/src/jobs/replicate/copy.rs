@@ -111,12 +111,11 @@ impl Replicate {
         };
         for source in sources {
             let (fid, device) = (load.file.fid, source.device);
-            match self.0.digest_of(DevFid { device, fid }, *hash).await {
-                Ok(digest) if digest.bytes == *expected => return vec![source],
-                Ok(_) => {
-                    let fault = Fault::Rotten;
-                    self.0.report_bad_copy(BadCopy { fid, device, fault }).await;
-                }
+            let read = self.read(DevFid { device, fid }, (*hash, load.file.size)).await;
+            let fault = match read {
+                Ok(bytes) if bytes == *expected => return vec![source],
+                Ok(_) => Fault::Rotten,
+                Err(NodeError::NotFound) => Fault::Missing,
                 Err(error) => {
                     let error = chain(&error);
                     tracing::warn!(
@@ -125,8 +124,10 @@ impl Replicate {
                         error,
                         "a copy was not read"
                     );
+                    continue;
                 }
-            }
+            };
+            self.0.report_bad_copy(BadCopy { fid, device, fault }).await;
         }
         Vec::new()
     }
