@@ -1,6 +1,8 @@
 """The database is away: what needs it fails at once, what does not goes on, and everything works again when it is back."""
 
 import contextlib
+import socket
+import subprocess
 import urllib.parse
 
 import pytest
@@ -8,7 +10,7 @@ from botocore.exceptions import ClientError
 from harness.cluster import Cluster
 from harness.ledger import client
 from harness.relay import Relay
-from harness.server import wait_until
+from harness.server import BINARY, wait_until
 
 #: What the original answers without its database, by command.
 REFUSED = {
@@ -42,6 +44,18 @@ def cluster(request, scratch, ports, wire):
     made.start()
     yield made
     made.stop()
+
+
+@pytest.mark.parametrize("engine", ["mysql", "postgres"])
+def test_a_server_that_says_nothing_when_a_tracker_starts_is_named(engine):
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"{engine}://mogul@127.0.0.1:{mute.getsockname()[1]}/mogul"
+        ports = ["--tracker", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+
+        done = subprocess.run([BINARY, "tracker", "--db", url, *ports], capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 2, done.stderr
+    assert "does not answer" in done.stderr, done.stderr
 
 
 @pytest.mark.timeout(120)

@@ -22,10 +22,13 @@ class Relay:
 
     def cut(self):
         """Ends all connections; new ones are refused."""
-        with contextlib.suppress(OSError):
-            self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
         with self.lock:
+            listener, self.listener = self.listener, None
+            if listener is None:
+                return
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
             for end in self.ends:
                 with contextlib.suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
@@ -35,11 +38,19 @@ class Relay:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = listener.accept()
-                far = socket.create_connection(self.beyond)
-                with self.lock:
-                    self.ends += [near, far]
-                for source, target in ((near, far), (far, near)):
-                    threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
+                with contextlib.suppress(OSError):
+                    self._connect(listener, near)
+
+    def _connect(self, listener, near):
+        far = socket.create_connection(self.beyond)
+        with self.lock:
+            if listener is not self.listener:  # It was cut meanwhile.
+                near.close()
+                far.close()
+                return
+            self.ends += [near, far]
+        for source, target in ((near, far), (far, near)):
+            threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
 
     @staticmethod
     def _pass_on(source, target):

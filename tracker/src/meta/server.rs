@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use sqlx::{
-    ConnectOptions, Connection as _, Executor as _, MySqlPool, PgPool,
+    ConnectOptions, Connection as _, Executor as _, MySqlPool, PgPool, Transaction,
     mysql::{MySqlConnectOptions, MySqlPoolOptions},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -53,6 +53,9 @@ const LOCK_CONNECTIONS_MAX: u32 = 16;
 
 /// How long to wait for one of them: those who have them are copying files.
 const LOCK_PATIENCE: Duration = Duration::from_mins(5);
+
+/// How long a server may take to answer when the process starts.
+const START_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Statements that a connection keeps prepared: more than we have, and the lengths of short lists.
 const PREPARED_MAX: usize = 512;
@@ -166,7 +169,23 @@ impl Server {
     }
 
     async fn begin(&self) -> Result<Tx, DbError> {
-        self.reach.within(Box::pin(self.work.begin())).await
+        let connection = self.reach.within(Box::pin(self.work.acquire())).await?;
+        // Outside of that: a beginning that was cut off would leave its transaction on a connection that serves others.
+        let begun = match connection.0 {
+            Connection::Postgres(connection) => {
+                let transaction = Transaction::begin(connection, None).await;
+                transaction.map(Connection::PostgresTransaction)
+            }
+            Connection::MySql(connection) => {
+                let transaction = Transaction::begin(connection, None).await;
+                transaction.map(Connection::MySqlTransaction)
+            }
+            begun @ (Connection::SqliteWriter(_)
+            | Connection::Sqlite(_)
+            | Connection::PostgresTransaction(_)
+            | Connection::MySqlTransaction(_)) => Ok(begun),
+        };
+        begun.map(Tx).map_err(DbError::Connection)
     }
 }
 
@@ -178,14 +197,6 @@ impl Pool {
         };
         connection.map(Tx)
     }
-
-    async fn begin(&self) -> Result<Tx, sqlx::Error> {
-        let transaction = match self {
-            Pool::Postgres(pool) => pool.begin().await.map(Connection::PostgresTransaction),
-            Pool::MySql(pool) => pool.begin().await.map(Connection::MySqlTransaction),
-        };
-        transaction.map(Tx)
-    }
 }
 
 /// The same, again and again.
@@ -195,6 +206,18 @@ where
     O::Connection: Sized,
 {
     Arc::new(move || Box::pin(knocked(options.clone())))
+}
+
+/// The same, once, for who starts: a server that takes the connection and says nothing is not waited for any longer.
+async fn knocked_in_time<O>(options: O) -> Result<(), DbError>
+where
+    O: ConnectOptions,
+    O::Connection: Sized,
+{
+    tokio::select! {
+        knocked = knocked(options) => knocked.map_err(DbError::Open),
+        () = pause(START_PATIENCE) => Err(DbError::Gone),
+    }
 }
 
 /// Connects anew and hangs up: what tells a server that is gone from one that is busy.
@@ -246,7 +269,7 @@ async fn open_postgres(url: &str) -> Result<Server, DbError> {
         })
         .connect_lazy_with(options.clone());
     // A pool would take a server that refuses for one that is starting, and wait.
-    knocked(options.clone()).await.map_err(DbError::Open)?;
+    knocked_in_time(options.clone()).await?;
     let reach = Reach::new(knock(options.clone()));
     let work = PgPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
@@ -278,7 +301,7 @@ async fn open_mysql(url: &str) -> Result<Server, DbError> {
         })
         .connect_lazy_with(options.clone());
     // A pool would take a server that refuses for one that is starting, and wait.
-    knocked(options.clone()).await.map_err(DbError::Open)?;
+    knocked_in_time(options.clone()).await?;
     let reach = Reach::new(knock(options.clone()));
     let work = MySqlPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
