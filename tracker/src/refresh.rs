@@ -17,6 +17,9 @@ use crate::{
 /// How long a domain is believed without a look where other processes may change it.
 const DOMAIN_FRESH: Duration = Duration::from_secs(1);
 
+/// Domains that are read one by one rather than with everything else.
+const DOMAINS_APART: usize = 4;
+
 impl Tracker {
     /// A domain by name: from memory where nobody else can have changed it, else from the database.
     ///
@@ -83,6 +86,9 @@ impl Tracker {
     pub(crate) async fn reread_domains(&self, domains: BTreeSet<DomainId>) -> Result<(), Error> {
         if self.sharing() == Sharing::Alone {
             return Ok(());
+        }
+        if domains.len() > DOMAINS_APART {
+            return self.refresh_all().await;
         }
         let view = self.view();
         for domain in domains {
