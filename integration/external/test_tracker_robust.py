@@ -229,6 +229,15 @@ def test_a_line_of_a_mebibyte_is_taken(tracker, domain):
     assert tracker.line("noop").ok
 
 
+def test_a_line_beyond_the_limit_is_refused_even_if_it_ends(server):
+    line = b""
+    with LineClient(server.tracker_port) as client, contextlib.suppress(ConnectionError):
+        client.send(b"noop x=" + b"a" * (4 << 20) + b"\r\n")
+        line = client.reader.readline()
+    assert not line.startswith(b"OK")
+    assert_answers(server)
+
+
 def test_a_line_without_end_is_cut_off_at_a_limit(server):
     with LineClient(server.tracker_port) as client, contextlib.suppress(ConnectionError):
         for _ in range(64):

@@ -1,5 +1,7 @@
 //! The errors of the admin face: the one translation of the tracker's, as RFC 9457 problem documents.
 
+use std::borrow::Cow;
+
 use axum::{
     Json,
     extract::rejection::{JsonRejection, PathRejection, QueryRejection},
@@ -23,7 +25,7 @@ pub struct Problem {
     name: String,
     detail: String,
     /// The field that is at fault, if one is.
-    field: Option<&'static str>,
+    field: Option<Cow<'static, str>>,
     /// What the log is told and the client is not.
     cause: Option<String>,
 }
@@ -44,7 +46,7 @@ pub(super) struct Document {
     /// The field of the request that is at fault, if one is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    field: Option<&'static str>,
+    field: Option<String>,
     /// The id of the request, which the log has too: 16 hex digits.
     #[schema(pattern = "^[0-9A-F]{16}$")]
     request_id: String,
@@ -95,7 +97,7 @@ impl Problem {
     #[must_use]
     pub fn invalid(field: &'static str, reason: impl Into<String>) -> Problem {
         Problem {
-            field: Some(field),
+            field: Some(field.into()),
             ..Problem::new(StatusCode::BAD_REQUEST, "invalid", reason)
         }
     }
@@ -103,18 +105,23 @@ impl Problem {
     /// A device failed to give or to take a copy.
     pub(super) fn copy_failed(field: &'static str, reason: &str) -> Problem {
         Problem {
-            field: Some(field),
+            field: Some(field.into()),
             ..Problem::new(StatusCode::BAD_GATEWAY, "copy-failed", reason)
         }
     }
 
     /// The body is JSON, but not what the resource takes.
-    pub(super) fn unreadable(error: &serde_json::Error) -> Problem {
-        Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "invalid-body",
-            error.to_string(),
-        )
+    pub(super) fn unreadable(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+        // The path of the whole is a dot.
+        let field = Some(error.path().to_string()).filter(|path| path != ".");
+        Problem {
+            field: field.map(Cow::Owned),
+            ..Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid-body",
+                error.to_string(),
+            )
+        }
     }
 
     /// What the log is told of it, if that is more than the client reads.
@@ -131,7 +138,7 @@ impl Problem {
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
             detail: self.detail.clone(),
-            field: self.field,
+            field: self.field.as_deref().map(str::to_owned),
             request_id: id.as_str().to_owned(),
         };
         let kind = HeaderValue::from_static("application/problem+json");

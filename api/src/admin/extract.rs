@@ -18,7 +18,7 @@ use super::error::Problem;
 type Object = serde_json::Map<String, Value>;
 
 fn read<T: DeserializeOwned>(document: Object) -> Result<T, Problem> {
-    serde_json::from_value(Value::Object(document)).map_err(|error| Problem::unreadable(&error))
+    serde_path_to_error::deserialize(Value::Object(document)).map_err(|error| Problem::unreadable(&error))
 }
 
 /// What a body makes of a value that may be missing: left out it stays, `null` clears it.

@@ -56,7 +56,10 @@ impl Lines {
     async fn next(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Next> {
         loop {
             if let Some(line) = self.take() {
-                return Ok(Next::Line(line));
+                return Ok(match line.len() {
+                    ..=LINE_BYTES_MAX => Next::Line(line),
+                    _ => Next::TooLong,
+                });
             }
             if self.buffer.len() > LINE_BYTES_MAX {
                 return Ok(Next::TooLong);

@@ -316,6 +316,22 @@ async fn a_page_has_one_to_a_thousand_entries() {
 }
 
 #[tokio::test]
+async fn a_body_that_cannot_be_read_names_the_field_that_is_at_fault() {
+    let world = World::new().await;
+
+    for (body, field) in [
+        (json!({"devid": "one", "host": "h"}), "devid"),
+        (json!({"devid": 1, "host": "h", "status": "bogus"}), "status"),
+        (json!({"devid": 1, "host": "h", "nonsense": 1}), "nonsense"),
+    ] {
+        let (status, problem) = world.admin(post("/admin/v1/devices", &body)).await;
+
+        assert_eq!(status, 422, "{body}");
+        assert_eq!(problem["field"], field, "{problem}");
+    }
+}
+
+#[tokio::test]
 async fn metrics_count_what_was_asked_for_and_show_the_devices() {
     let world = World::new().await;
     world.bucket("bucket").await;
