@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use mogul_storage::{DevId, Fid};
+use mogul_storage::DevId;
 
 use super::{
     Row, Sql, Tx,
-    ids::{LIST_MAX, device_of, fid_of, number_of},
+    ids::{LIST_MAX, device_of, number_of},
     sql::sql,
 };
 use crate::{
@@ -113,33 +113,6 @@ pub(crate) async fn scrub_extended(
 ) -> Result<bool, Error> {
     let args = vec![until.secs().into(), device.into(), claimed.secs().into()];
     Ok(tx.run(&EXTEND, args).await? > 0)
-}
-
-// The index of `devid` does not have the fids in order, but on MySQL: a page would sort all of a device's. Going
-// through the rows in the order of their key costs a walk over all devices' rows for each pass, which is little for a
-// month.
-const ON_RECORD: Sql = sql(
-    "select o.fid, f.length from file_on o join file f on f.fid = o.fid \
-     where o.devid + 0 = ? and o.fid > ? order by o.fid limit ?",
-)
-.mysql(
-    "select o.fid, f.length from file_on o join file f on f.fid = o.fid \
-     where o.devid = ? and o.fid > ? order by o.fid limit ?",
-);
-
-/// The next files after a fid that are on record on a device, with their bytes, at most `limit`.
-pub(crate) async fn scrub_page(
-    tx: &mut Tx,
-    (device, after): (DevId, u64),
-    limit: usize,
-) -> Result<Vec<(Fid, u64)>, Error> {
-    let args = vec![device.into(), after.into(), limit.into()];
-    let rows = tx.rows(&ON_RECORD, args).await?;
-    let files = rows.iter().map(|row| {
-        let size = row.opt_int(1)?.and_then(|size| size.try_into().ok()).unwrap_or(0);
-        Ok((fid_of(row, 0)?, size))
-    });
-    files.collect()
 }
 
 const PUT_OFF: Sql = sql("update mogul_scrub set nexttry = ? where devid = ?");
@@ -248,4 +221,4 @@ pub(crate) async fn scrubs_unclaimed(tx: &mut Tx, now: Timestamp) -> Result<(), 
     Ok(())
 }
 
-catalogue! { STATES, STATE, ADD, CLAIM_DEVICE, EXTEND, ON_RECORD, PUT_OFF, READ, ENDED, BEGIN, DUE, UNCLAIM }
+catalogue! { STATES, STATE, ADD, CLAIM_DEVICE, EXTEND, PUT_OFF, READ, ENDED, BEGIN, DUE, UNCLAIM }

@@ -43,6 +43,7 @@ use crate::{
     command::settings::{SCRUB_PERIOD_DEFAULT, scrub_period},
     meta::{
         digests,
+        replicas::{self, Age},
         scrub::{self as meta, PageRead},
     },
     model::{ScrubCounts, ScrubHaste, ScrubState, Timestamp},
@@ -200,7 +201,7 @@ impl Scrub {
             Err(error) => return Err(error.into()),
         };
         let mut tx = self.0.db().reader().await.map_err(Error::from)?;
-        let mut recorded = meta::scrub_page(&mut tx, (device, after), FILES).await?;
+        let mut recorded = replicas::files_on(&mut tx, device, Age::Oldest, Fid::new(after), FILES).await?;
         drop(tx);
         let full = |count: usize, last: Option<Fid>| last.filter(|_| count >= FILES);
         let ends = [
